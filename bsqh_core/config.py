@@ -1,0 +1,312 @@
+"""The configuration of one run: validated on construction, JSON in and out.
+
+Forms, command-line flags and documentation are generated from the fields of `RunConfig`, so a
+new setting is added here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+import numpy as np
+
+from bsqh_core.augmentation import EPS_MAX, EPS_MIN, METHODS
+from bsqh_core.datasets import DATASETS
+from bsqh_core.errors import ConfigError
+from bsqh_core.networks import NETWORKS
+from bsqh_core.penalties import PENALTIES
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("float32", "float64")
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """What people and checks need to know about a field of `RunConfig`.
+
+    Attributes
+    ----------
+    kind : type
+        int, float, bool or str.
+    symbol, help : str
+        The field's symbol in HB25, and a sentence about it.
+    formula : str
+        Where the symbol stands, in LaTeX.
+    choices : callable
+        Returns the allowed values, where only some are.
+    word : str | None
+        One word that is allowed in place of a number.
+    optional, many : bool
+        Whether None is allowed; whether the value is a tuple of `kind`.
+    above, least, most, below : float
+        Limits of a number.
+    """
+
+    kind: type
+    symbol: str
+    help: str
+    formula: str = ""
+    choices: Callable[[], Iterable[str]] | None = None
+    word: str | None = None
+    optional: bool = False
+    many: bool = False
+    above: float = -math.inf
+    least: float = -math.inf
+    most: float = math.inf
+    below: float = math.inf
+
+    def check(self, name: str, value: Any) -> tuple[Any, str | None]:
+        """The value as the field holds it, and a sentence that says what is wrong with it, if anything."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        if (value is None and self.optional) or (self.word is not None and value == self.word):
+            return value, None
+        if self.many and isinstance(value, list | tuple):
+            checked = [self.check(name, item) for item in value]
+            return tuple(item for item, _ in checked), next((problem for _, problem in checked if problem), None)
+        if self.kind is float and type(value) is int:
+            value = float(value) if abs(value) < 2**1000 else math.inf
+        if type(value) is not self.kind:
+            alternative = f" or {self.word!r}" if self.word else ""
+            return value, f"{name} must be {_KINDS[self.kind]}{alternative}, not {value!r}."
+        if self.choices is not None and value not in (choices := tuple(self.choices())):
+            return value, f"{name} must be one of {', '.join(choices)}, not {value!r}."
+        if isinstance(value, int | float) and not self._admits(value):
+            return value, f"{name} must be {self._limits() or 'finite'}, not {value!r}."
+        return value, None
+
+    def _admits(self, value: float) -> bool:
+        return self.above < value < self.below and self.least <= value <= self.most and math.isfinite(value)
+
+    def _limits(self) -> str:
+        limits = {"above": self.above, "at least": self.least, "at most": self.most, "below": self.below}
+        return " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
+
+
+def _setting(kind: type, default: Any, symbol: str, help: str, **more: Any) -> Any:
+    return field(default=default, metadata={"spec": FieldSpec(kind, symbol, help, **more)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that determines a run. Symbols are those of HB25; `RunConfig.spec(name)` has them.
+
+    Raises
+    ------
+    ConfigError
+        With one sentence for every field that is wrong.
+    """
+
+    dataset: str = _setting(str, "digits", "𝒟", "Data set: a name, or the path of a MedMNIST-style .npz file.")
+    train_samples: int | None = _setting(
+        int,
+        None,
+        "|B|",
+        "Train on this many of the training images (a fixed random subset); all of them if empty.",
+        optional=True,
+        least=2,
+    )
+    network: str = _setting(str, "lenet5", "𝒩", "Network architecture.", choices=lambda: NETWORKS)
+    widths: tuple[int, ...] | None = _setting(
+        int,
+        None,
+        "n_l",
+        "Hidden widths: channels of the convolutions, then units of the hidden linear layers.",
+        optional=True,
+        many=True,
+        least=1,
+        most=4096,
+    )
+    penalty: str = _setting(
+        str,
+        "l0",
+        "R",
+        "Penalty that makes weights vanish (HB25 6.5).",
+        formula=r"R(u) = \tfrac{\alpha}{2}\|u\|_2^2 + (1-\alpha)\,\|u\|_{0\text{ or }1}",
+        choices=lambda: PENALTIES,
+    )
+    alpha: float = _setting(
+        float,
+        0.8,
+        "α",
+        "Share of the quadratic part in the penalty.",
+        formula=r"R(u) = \tfrac{\alpha}{2}\|u\|_2^2 + (1-\alpha)\,\|u\|_{0\text{ or }1}",
+        least=0,
+        most=1,
+    )
+    rho: float = _setting(
+        float,
+        1e-4,
+        "ρ",
+        "Weight of the penalty in J = loss + ρ Σ R(u_l).",
+        formula=r"J(u) = L(u) + \rho \sum_l R(u_l)",
+        least=0,
+    )
+    regularise_batch_norm: bool = _setting(
+        bool, False, "R_BN", "Penalise and count the scales and shifts of batch normalisation too."
+    )
+    class_weights: bool = _setting(
+        bool,
+        False,
+        "w_i",
+        "Weight class i by exp(|B| / (classes · c_i)), c_i its number of training images (HB25 8.3).",
+        formula=r"w_i = \exp\bigl(|B| / (n\, c_i)\bigr)",
+    )
+    weighted_mean: str = _setting(
+        str,
+        "weights",
+        "1/M",
+        "The weighted loss of a batch is divided by the sum of its weights, or by its number of samples.",
+        choices=lambda: ("weights", "samples"),
+    )
+    method: str = _setting(
+        str,
+        "bsqh",
+        "ε̂",
+        "How the next guess of ε is made: bSQH_ω or SQH_ζ.",
+        formula=r"\hat\epsilon_{k+1} = \begin{cases}\zeta\,\hat\epsilon_k & j = 0\\"
+        r"\tfrac{1}{\omega+1}\sum_{i=k-\omega}^{k}\epsilon_i & j > 0\end{cases}"
+        r"\quad\text{or}\quad \hat\epsilon_{k+1} = \zeta\,\epsilon_k",
+        choices=lambda: METHODS,
+    )
+    zeta: float = _setting(
+        float,
+        0.01,
+        "ζ",
+        "Factor by which the guess of ε shrinks.",
+        formula=r"\hat\epsilon_{k+1} = \zeta\,\hat\epsilon_k",
+        above=0,
+        most=1,
+    )
+    omega: int = _setting(
+        int,
+        5,
+        "ω",
+        "bSQH_ω: after a rejection the next guess is the mean of the last ω+1 ε.",
+        formula=r"\hat\epsilon_{k+1} = \tfrac{1}{\omega+1}\sum_{i=k-\omega}^{k}\epsilon_i",
+        least=0,
+    )
+    mu: float = _setting(
+        float,
+        7.0,
+        "μ",
+        "Factor by which ε grows at each rejected trial.",
+        formula=r"\epsilon_k = \mu^j\,\hat\epsilon_k",
+        above=1,
+    )
+    eta: float = _setting(
+        float,
+        1e-9,
+        "η",
+        "Decrease demanded: J(w) − J(u) ≤ −η |||w − u||| (HB25 7.1).",
+        formula=r"J(w) - J(u) \le -\eta \sum_l \|w_l-u_l\|_2",
+        above=0,
+    )
+    eps0: float = _setting(
+        float,
+        1.0,
+        "ε₀",
+        "First guess of the augmentation weight.",
+        formula=r"\mathcal H_{\epsilon}(w,u) = \mathcal H(w) - \tfrac{\epsilon}{2}\|w-u\|_2^2",
+        least=EPS_MIN,
+        most=EPS_MAX,
+    )
+    batch_size: int | Literal["full"] = _setting(
+        int,
+        "full",
+        "M",
+        "Samples in a mini-batch, or `full` for the whole training set.",
+        formula=r"B_k \subset B,\quad |B_k| = M",
+        word="full",
+        least=1,
+    )
+    iterations: int = _setting(int, 300, "k_max", "Iterations to make at most.", least=1, most=10**7)
+    seed: int = _setting(
+        int, 0, "seed", "Seed of the initial weights and of the mini-batches.", least=0, most=2**63 - 1
+    )
+    device: str = _setting(
+        str, "auto", "device", "Where to train; `auto` takes CUDA, else MPS, else the CPU.", choices=lambda: DEVICES
+    )
+    dtype: str = _setting(str, "float32", "dtype", "Number format of weights and states.", choices=lambda: DTYPES)
+    evaluate_every: int = _setting(
+        int, 10, "every", "Evaluate on held-out data every so many iterations, and at the end.", least=1
+    )
+    full_objective: bool = _setting(
+        bool, False, "J_B", "At each evaluation compute the objective over the whole training set too."
+    )
+
+    def __post_init__(self) -> None:
+        problems: dict[str, str] = {}
+        for item in fields(self):
+            value, problem = self.spec(item.name).check(item.name, getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+            if problem:
+                problems[item.name] = problem
+        if not problems:
+            problems = self._conflicts()
+        if problems:
+            raise ConfigError(problems)
+
+    def _conflicts(self) -> dict[str, str]:
+        """Fields that are fine alone but not together."""
+        problems = {}
+        if self.dataset not in DATASETS and not self.dataset.endswith(".npz"):
+            problems["dataset"] = (
+                f"There is no data set {self.dataset!r}: choose one of {', '.join(DATASETS)}, "
+                "or give the path of an .npz file."
+            )
+        architecture = NETWORKS[self.network]
+        needed = len(architecture.widths)
+        if self.widths is not None and len(self.widths) != needed:
+            problems["widths"] = (
+                f"widths needs {needed} numbers for {self.network}, like {architecture.widths}; "
+                f"it has {len(self.widths)}."
+            )
+        if self.batch_size != "full" and self.batch_size < architecture.least_batch:
+            problems["batch_size"] = (
+                f"Batch normalisation in {architecture.title} needs at least {architecture.least_batch} samples "
+                "in a batch."
+            )
+        if self.dtype == "float64" and self.device == "mps":
+            problems["dtype"] = "MPS devices have no float64: choose dtype float32, or device cpu."
+        if self.batch_size != "full" and self.train_samples is not None and self.batch_size > self.train_samples:
+            problems["batch_size"] = (
+                f"batch_size {self.batch_size} is larger than the {self.train_samples} training images asked for: "
+                "make it smaller, or `full`."
+            )
+        return problems
+
+    @classmethod
+    def spec(cls, name: str) -> FieldSpec:
+        """Symbol, explanation and limits of a field."""
+        return cls.__dataclass_fields__[name].metadata["spec"]
+
+    def to_json(self) -> str:
+        """All fields as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """The configuration that `to_json` wrote; absent fields take their defaults.
+
+        Raises
+        ------
+        ConfigError
+            If the text is not a JSON object, has unknown fields, or values that are refused.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ConfigError({"json": f"This is not JSON: {error}."}) from None
+        if not isinstance(values, dict):
+            raise ConfigError({"json": "A configuration is a JSON object, {…}, of the fields of RunConfig."})
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ConfigError({name: f"There is no field {name!r} in a configuration." for name in unknown})
+        return cls(**values)

@@ -1,0 +1,92 @@
+"""All trainable parameters of a network as one flat vector, cut into the controls u_l."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from bsqh_core.arithmetic import sum64, widened
+from bsqh_core.networks import Network
+
+
+def flattened(parameter: Tensor) -> Tensor:
+    """Entries of a parameter in the order of flat storage.
+
+    Convolutions lie channels-last: with the samples in cache-sized chunks a sweep is up to twice as fast so.
+    """
+    return (parameter.permute(0, 2, 3, 1) if parameter.dim() == 4 else parameter).flatten()
+
+
+def shaped(piece: Tensor, shape: torch.Size) -> Tensor:
+    """The inverse of `flattened`: a view of `piece` with the shape of the parameter."""
+    if len(shape) != 4:
+        return piece.view(shape)
+    out, into, height, width = shape
+    return piece.view(out, height, width, into).permute(0, 3, 1, 2)
+
+
+class Controls:
+    """The controls u_0 … u_{L−1} of a network in flat storage that its parameters are views of.
+
+    Writing to `flat` changes the network. Counted controls (penalised, part of Sp) come first,
+    then those of batch normalisation, unless these are to be penalised too.
+
+    Parameters
+    ----------
+    network : Network
+        Already on its device and of its dtype; moving it afterwards cuts the connection.
+    count_batch_norm : bool
+        Whether scales and shifts of batch normalisation are penalised and counted.
+
+    Attributes
+    ----------
+    flat : Tensor
+        All parameters, (n,).
+    counted : int
+        Length of the counted part, `flat[:counted]`.
+    slices : list[slice]
+        Where each u_l lies in `flat`: the counted ones first, each group in network order.
+    names, sizes : tuple
+        Name and dim U_l of each counted layer.
+    """
+
+    def __init__(self, network: Network, count_batch_norm: bool = False) -> None:
+        layers = sorted(network.layers, key=lambda layer: layer.is_batch_norm and not count_batch_norm)
+        parameters = [parameter for layer in layers for parameter in layer.parameters()]
+        self.flat = torch.cat([flattened(parameter.detach()) for parameter in parameters])
+        self._parameters = parameters
+        self._views = self._cut(self.flat)
+        for parameter, view in zip(parameters, self._views, strict=True):
+            parameter.data = view
+
+        dims = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
+        self.slices = [slice(a, b) for a, b in pairwise(accumulate(dims, initial=0))]
+        counted = [count_batch_norm or not layer.is_batch_norm for layer in layers]
+        self.names = tuple(layer.name for layer, yes in zip(layers, counted, strict=True) if yes)
+        self.sizes = tuple(dim for dim, yes in zip(dims, counted, strict=True) if yes)
+        self.counted = sum(self.sizes)
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The network's parameters in the order in which they lie in `flat`."""
+        return self._parameters
+
+    def _cut(self, flat: Tensor) -> list[Tensor]:
+        pieces = flat.split([parameter.numel() for parameter in self._parameters])
+        return [shaped(piece, parameter.shape) for piece, parameter in zip(pieces, self._parameters, strict=True)]
+
+    def subtract(self, flat: Tensor, gradients: tuple[Tensor, ...]) -> None:
+        """flat −= gradients, one gradient for each parameter."""
+        for view, gradient in zip(self._cut(flat), gradients, strict=True):
+            view.sub_(gradient)
+
+    def norm(self, difference: Tensor) -> float:
+        """|||difference||| = Σ_l ‖difference_l‖₂, accumulated in float64; difference is (n,)."""
+        return sum(sum64(widened(difference[piece]).square()) ** 0.5 for piece in self.slices)
+
+    def nonzeros(self) -> tuple[int, ...]:
+        """‖u_l‖₀ of each counted layer."""
+        counts = [torch.count_nonzero(self.flat[piece]) for piece in self.slices[: len(self.sizes)]]
+        return tuple(torch.stack(counts).tolist())

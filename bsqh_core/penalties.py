@@ -1,0 +1,102 @@
+"""Penalties R_l and the exact maximiser of the augmented Hamiltonian for each of them (HB25 6).
+
+Adding a penalty means adding one class here and its name to `PENALTIES`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import hardshrink, softshrink
+
+from bsqh_core.arithmetic import sum64, widened
+
+
+class Penalty(Protocol):
+    """ρ R, summed over entries, with its proximal step."""
+
+    title: ClassVar[str]
+
+    def __init__(self, alpha: float, rho: float) -> None: ...
+
+    def value(self, u: Tensor) -> float:
+        """ρ R(u), accumulated in float64; u has any shape."""
+        ...
+
+    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+        """argmax_w F·w − ρ R(w) − ε/2 ‖w − u‖² entry by entry (HB25 6.4); a new tensor shaped like u."""
+        ...
+
+
+def plain_step(u: Tensor, F: Tensor, eps: float) -> Tensor:
+    """u + F/ε: the maximiser without a penalty."""
+    return torch.add(u, F, alpha=1 / eps)
+
+
+@dataclass(frozen=True)
+class NoPenalty:
+    """R = 0."""
+
+    title: ClassVar = "none"
+    alpha: float = 0.0
+    rho: float = 0.0
+
+    def value(self, u: Tensor) -> float:
+        return 0.0
+
+    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+        return plain_step(u, F, eps)
+
+
+@dataclass(frozen=True)
+class _Quadratic:
+    """The part that both sparse penalties share: α/2 ‖u‖² and the scaling that it causes (HB25 6.6)."""
+
+    alpha: float
+    rho: float
+
+    def value(self, u: Tensor) -> float:
+        quadratic = 0.5 * self.alpha * sum64(widened(u).square())
+        return self.rho * (quadratic + (1 - self.alpha) * self._sparse(u))
+
+    def _sparse(self, u: Tensor) -> float:
+        raise NotImplementedError
+
+    def _scaled_step(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+        """v = ε/(ε+αρ) · (u + F/ε)."""
+        return plain_step(u, F, eps).mul_(eps / (eps + self.alpha * self.rho))
+
+    def _kappa(self, eps: float) -> float:
+        """κ = (1−α)ρ/(ε+αρ)."""
+        return (1 - self.alpha) * self.rho / (eps + self.alpha * self.rho)
+
+
+class L0(_Quadratic):
+    """R(u) = α/2 ‖u‖² + (1−α) ‖u‖₀ (HB25 6.5)."""
+
+    title: ClassVar = "L⁰ and L²"
+
+    def _sparse(self, u: Tensor) -> float:
+        return float(torch.count_nonzero(u))
+
+    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+        return hardshrink(self._scaled_step(u, F, eps), math.sqrt(2 * self._kappa(eps)))
+
+
+class ElasticNet(_Quadratic):
+    """R(u) = α/2 ‖u‖² + (1−α) ‖u‖₁."""
+
+    title: ClassVar = "elastic net, L¹ and L²"
+
+    def _sparse(self, u: Tensor) -> float:
+        return sum64(u.abs())
+
+    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+        return softshrink(self._scaled_step(u, F, eps), self._kappa(eps))
+
+
+PENALTIES: dict[str, type[Penalty]] = {"l0": L0, "elastic-net": ElasticNet, "none": NoPenalty}

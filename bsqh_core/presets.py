@@ -1,0 +1,80 @@
+"""Named configurations: every row of HB25's Tables 1, 2, 3 and 5, and a short demonstration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bsqh_core.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration with the sentence that introduces it."""
+
+    title: str
+    config: RunConfig
+
+
+def _mnist(**settings: object) -> RunConfig:
+    """HB25 8.1: LeNet-5 on 20,000 MNIST images."""
+    return RunConfig(dataset="mnist", train_samples=20_000, alpha=0.8, rho=1e-4, eta=1e-9, eps0=1.0, **settings)  # type: ignore[arg-type]
+
+
+def _table_1_and_2() -> dict[str, Preset]:
+    full_batch = {"iterations": 1500, "zeta": 0.01, "mu": 7.0, "batch_size": "full"}
+    presets = {}
+    for number, penalty in ((1, "elastic-net"), (2, "l0")):
+        for omega in (3, 5, 7):
+            presets[f"table{number}-omega{omega}"] = Preset(
+                f"Table {number}, bSQH_ω with ω = {omega}",
+                _mnist(penalty=penalty, method="bsqh", omega=omega, **full_batch),
+            )
+        presets[f"table{number}-sqh"] = Preset(
+            f"Table {number}, SQH_ζ", _mnist(penalty=penalty, method="sqh", **full_batch)
+        )
+    return presets
+
+
+def _table_3() -> dict[str, Preset]:
+    return {
+        f"table3-batch{size}": Preset(
+            f"Table 3 and Figure 2, batch {size}",
+            _mnist(penalty="elastic-net", method="bsqh", omega=5, zeta=1.0, mu=1.1, iterations=2000, batch_size=size),
+        )
+        for size in (512, 1024, 2048, "full")
+    }
+
+
+def _table_5() -> dict[str, Preset]:
+    settings = {
+        "network": "modified-lenet",
+        "penalty": "l0",
+        "alpha": 0.99,
+        "rho": 7.5e-3,
+        "class_weights": True,
+        "method": "bsqh",
+        "omega": 7,
+        "zeta": 1.0,
+        "mu": 1.1,
+        "evaluate_every": 100,
+    }
+    presets = {
+        f"table5-batch{size}": Preset(
+            f"Table 5, batch {size}",
+            RunConfig(dataset="organamnist", iterations=8000, batch_size=size, **settings),  # type: ignore[arg-type]
+        )
+        for size in (64, 128, 256)
+    }
+    presets["phantoms"] = Preset(
+        "Table 5's method on synthetic organ phantoms",
+        RunConfig(dataset="organ-phantoms", iterations=1000, batch_size=64, **{**settings, "evaluate_every": 20}),  # type: ignore[arg-type]
+    )
+    return presets
+
+
+PRESETS: dict[str, Preset] = {
+    "demo": Preset("Half a minute on digits", RunConfig()),
+    **_table_1_and_2(),
+    **_table_3(),
+    **_table_5(),
+}

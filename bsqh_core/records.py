@@ -1,0 +1,132 @@
+"""What happened in a run: plain, frozen records and the reasons for which a run ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate of the line search (HB25 Algorithm 1, inner loop).
+
+    Attributes
+    ----------
+    eps : float
+        Augmentation weight ε = μ^j ε̂ of this candidate.
+    J : float
+        Mini-batch objective J_Bk(w) at the candidate; may be non-finite.
+    step_norm : float
+        |||w − u||| = Σ_l ‖w_l − u_l‖₂.
+    accepted : bool
+        Whether J_Bk(w) − J_Bk(u) ≤ −η |||w − u||| (HB25 7.1).
+    """
+
+    eps: float
+    J: float
+    step_norm: float
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IterationRecord:
+    """One iteration of a solver. The accepted trial, if there is one, is the last of `trials`.
+
+    A record whose `step_norm` is 0 changed nothing: the iterate was a fixed point, or
+    (no trial accepted) the line search stalled.
+
+    Attributes
+    ----------
+    iteration : int
+        Iterations done so far, this one included; the first record says 1.
+    J, loss, penalty : float
+        Objective on the batch B_k at the accepted parameters, and its two parts:
+        J = loss + penalty, with ρ inside `penalty`.
+    J_before : float
+        Objective on the same batch at the parameters before the step.
+    eps_hat, eps : float
+        First guess ε̂_k and accepted augmentation weight ε_k = μ^j ε̂_k.
+    line_search_steps : int
+        j: the number of rejected trials.
+    trials : tuple[Trial, ...]
+        Every candidate in the order tried.
+    step_norm : float
+        |||Δu|||, a sum over layers of 2-norms.
+    nonzeros_by_layer : tuple[int, ...]
+        ‖u_l‖₀ of each counted control layer after the step, in network order
+        (names and sizes: `network.counted_layers`).
+    device_seconds : float
+        Time spent in training iterations since the run began, in seconds; evaluation,
+        storage and drawing are not in it.
+    """
+
+    iteration: int
+    J: float
+    J_before: float
+    loss: float
+    penalty: float
+    eps_hat: float
+    eps: float
+    line_search_steps: int
+    trials: tuple[Trial, ...]
+    step_norm: float
+    nonzeros_by_layer: tuple[int, ...]
+    device_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """Metrics on one held-out split at the parameters after `iteration` iterations.
+
+    Attributes
+    ----------
+    split : str
+        "validation" or "test".
+    loss : float
+        The training loss function on the split (mean cross-entropy, class weights included).
+    accuracy, auc : float
+        Fractions in [0, 1], as `medmnist.Evaluator` defines them; `auc` is NaN where a class
+        does not occur in the split.
+    confusion : tuple[tuple[int, ...], ...]
+        confusion[i][j]: samples of true class i that were given class j.
+    sparsity : float
+        Sp(%) over all counted layers.
+    sparsity_by_layer : tuple[float, ...]
+        Sp(%) of each counted layer, in network order.
+    full_objective : float | None
+        J_B over the whole training set, when the configuration asks for it.
+    """
+
+    iteration: int
+    split: str
+    loss: float
+    accuracy: float
+    auc: float
+    confusion: tuple[tuple[int, ...], ...]
+    sparsity: float
+    sparsity_by_layer: tuple[float, ...]
+    full_objective: float | None = None
+
+
+class Outcome(StrEnum):
+    """Why a run ended."""
+
+    FINISHED = "finished"
+    CONVERGED = "converged"
+    STOPPED = "stopped"
+    STALLED = "stalled"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run did what was asked of it."""
+        return self in (Outcome.FINISHED, Outcome.CONVERGED, Outcome.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An outcome with a sentence for people: what happened and, if it went wrong, what to try."""
+
+    outcome: Outcome
+    reason: str

@@ -1,0 +1,42 @@
+"""Mini-batches B_k, drawn uniformly without replacement and independently of each other."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+
+from bsqh_core.datasets import Split
+
+
+def seeded_generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
+    """Independent CPU generators for the initial weights and for the mini-batches of a run.
+
+    Methods that share a seed start from the same weights and see the same batches.
+    """
+    words = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    weights, batches = (torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in words)
+    return weights, batches
+
+
+class BatchSampler:
+    """Draws B_k.
+
+    Parameters
+    ----------
+    size : int or "full"
+        M; "full" gives the whole set, in fixed order.
+    generator : torch.Generator
+        On the CPU, so that batches do not depend on the device.
+    """
+
+    def __init__(self, size: int | Literal["full"], generator: torch.Generator) -> None:
+        self.size, self.generator = size, generator
+
+    def draw(self, data: Split) -> Split:
+        """The next mini-batch of `data`, on its device."""
+        if self.size == "full":
+            return data
+        index = torch.randperm(len(data), generator=self.generator)[: self.size].to(data.x.device)
+        return Split(data.x[index], data.y[index])

@@ -1,0 +1,72 @@
+"""Training methods: iterators of `IterationRecord`."""
+
+from __future__ import annotations
+
+import torch
+
+from bsqh_core.arithmetic import pick_device
+from bsqh_core.config import RunConfig
+from bsqh_core.controls import Controls
+from bsqh_core.datasets import Dataset, load_dataset
+from bsqh_core.errors import ConfigError
+from bsqh_core.networks import NETWORKS, build_network
+from bsqh_core.objective import Loss, Objective, class_weights
+from bsqh_core.penalties import PENALTIES
+from bsqh_core.sampling import BatchSampler, seeded_generators
+from bsqh_core.solvers.sqh import RunEnded, SQHSolver
+
+__all__ = ["RunEnded", "SQHSolver", "build_solver"]
+
+
+def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver:
+    """A solver at its starting point, ready to iterate.
+
+    Parameters
+    ----------
+    config : RunConfig
+    dataset : Dataset, optional
+        Taken in place of the one that `config.dataset` names.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration does not fit the data or this machine.
+    DataError
+        If the data set is missing or damaged.
+    """
+    device, dtype = pick_device(config.device, config.dtype), getattr(torch, config.dtype)
+    dataset = dataset or load_dataset(config.dataset)
+    if config.train_samples is not None:
+        dataset = dataset.subset(config.train_samples)
+    if config.batch_size != "full" and config.batch_size > len(dataset.train):
+        raise ConfigError(
+            {
+                "batch_size": f"batch_size {config.batch_size} is larger than the {len(dataset.train)} training images "
+                "there are: make it smaller, or `full`."
+            }
+        )
+    if config.batch_size == "full" and len(dataset.train) < (least := NETWORKS[config.network].least_batch):
+        raise ConfigError({"train_samples": f"Batch normalisation needs at least {least} training images."})
+    if config.full_objective and dataset.test is None and dataset.validation is None:
+        raise ConfigError(
+            {"full_objective": "full_objective is computed at evaluations, but this data set has no held-out images."}
+        )
+    initial, batches = seeded_generators(config.seed)
+    network = build_network(config.network, dataset.channels, dataset.image_size, dataset.n_classes, config.widths)
+    network.initialise(initial)
+    network.to(device, dtype)
+    weights = class_weights(dataset.train.y, dataset.n_classes).to(device, dtype) if config.class_weights else None
+    if weights is not None and not weights.isfinite().all():
+        raise ConfigError(
+            {
+                "class_weights": f"The rarest class is so rare that its weight overflows {config.dtype}: "
+                "turn class_weights off, or take dtype float64."
+            }
+        )
+    objective = Objective(
+        network,
+        Controls(network, config.regularise_batch_norm),
+        PENALTIES[config.penalty](config.alpha, config.rho),
+        Loss(weights, by_samples=config.weighted_mean == "samples"),
+    )
+    return SQHSolver(config, dataset.to(device, dtype), objective, BatchSampler(config.batch_size, batches))

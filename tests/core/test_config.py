@@ -1,0 +1,156 @@
+"""RunConfig: what is refused, with which words, and the way to JSON and back."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsqh_core import RunConfig
+from bsqh_core.augmentation import METHODS
+from bsqh_core.config import DEVICES, DTYPES
+from bsqh_core.datasets import DATASETS
+from bsqh_core.errors import ConfigError
+from bsqh_core.networks import NETWORKS
+from bsqh_core.penalties import PENALTIES
+from bsqh_core.presets import PRESETS
+
+positive = st.floats(0, 1e6, exclude_min=True)
+configs = st.builds(
+    RunConfig,
+    dataset=st.sampled_from([*DATASETS, "own.npz"]),
+    train_samples=st.none() | st.integers(10_000, 10**6),
+    network=st.sampled_from([*NETWORKS]),
+    widths=st.none() | st.tuples(*[st.integers(1, 500)] * 4),
+    penalty=st.sampled_from([*PENALTIES]),
+    alpha=st.floats(0, 1),
+    rho=st.floats(0, 1e6),
+    method=st.sampled_from([*METHODS]),
+    zeta=st.floats(0, 1, exclude_min=True),
+    omega=st.integers(0, 100),
+    mu=st.floats(1, 1e6, exclude_min=True),
+    eta=positive,
+    eps0=st.floats(1e-12, 1e12),
+    batch_size=st.just("full") | st.integers(2, 10_000),
+    seed=st.integers(0, 2**63 - 1),
+    device=st.sampled_from([d for d in DEVICES if d != "mps"]),
+    dtype=st.sampled_from(DTYPES),
+    class_weights=st.booleans(),
+)
+
+
+@given(configs)
+def test_json_round_trip(config: RunConfig) -> None:
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"alpha": 1.5}, "alpha must be at least 0 and at most 1, not 1.5."),
+        ({"alpha": float("nan")}, "alpha must be"),
+        ({"rho": float("inf")}, "rho must be at least 0, not inf."),
+        ({"mu": 1}, "mu must be above 1, not 1.0."),
+        ({"zeta": 0}, "zeta must be above 0"),
+        ({"eta": -1e-9}, "eta must be above 0"),
+        ({"omega": 1.5}, "omega must be a whole number, not 1.5."),
+        ({"iterations": True}, "iterations must be a whole number, not True."),
+        ({"batch_size": "half"}, "batch_size must be a whole number or 'full', not 'half'."),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 100, "train_samples": 50}, "larger than the 50 training images"),
+        ({"network": "resnet"}, "network must be one of lenet5, modified-lenet, not 'resnet'."),
+        ({"network": "modified-lenet", "batch_size": 1}, "at least 2 samples"),
+        ({"dataset": "cifar"}, "no data set 'cifar'"),
+        ({"widths": (1, 2)}, "widths needs 4 numbers"),
+        ({"widths": (1, 2, 3, 0)}, "widths must be at least 1"),
+        ({"widths": "6"}, "widths must be a whole number"),
+        ({"penalty": None}, "penalty must be text"),
+        ({"penalty": ["l0"]}, "penalty must be text"),
+        ({"device": "mps", "dtype": "float64"}, "no float64"),
+        ({"class_weights": 1}, "class_weights must be true or false, not 1."),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"rho": 10**400}, "rho must be at least 0, not inf."),
+        ({"eps0": 1e-40}, "eps0 must be at least 1e-12"),
+    ],
+)
+def test_refusals_say_what_is_allowed(settings: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig(**settings)
+    assert sentence in str(caught.value)
+    assert all(name in settings for name in caught.value.problems)
+
+
+def test_numbers_from_numpy_are_numbers() -> None:
+    config = RunConfig(alpha=np.float64(0.5), iterations=np.int64(5), class_weights=np.bool_(True))
+    assert config == RunConfig(alpha=0.5, iterations=5, class_weights=True)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_all_problems_are_reported_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig(alpha=2.0, mu=0.5)
+    assert set(caught.value.problems) == {"alpha", "mu"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"alfa": 1}', '{"rho": "big"}', '{"rho": NaN}', "null", "3"])
+def test_bad_json_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        RunConfig.from_json(text)
+
+
+def test_absent_fields_take_their_defaults() -> None:
+    assert RunConfig.from_json('{"rho": 1, "widths": [1, 2, 3, 4]}') == RunConfig(rho=1.0, widths=(1, 2, 3, 4))
+
+
+def test_every_field_has_a_symbol_and_an_explanation() -> None:
+    for field in dataclasses.fields(RunConfig):
+        spec = RunConfig.spec(field.name)
+        assert spec.symbol
+        assert spec.help.endswith(".")
+
+
+def test_presets_are_the_rows_of_the_tables() -> None:
+    rows = {name: json.loads(preset.config.to_json()) for name, preset in PRESETS.items()}
+    for number, penalty in ((1, "elastic-net"), (2, "l0")):
+        for row in ("omega3", "omega5", "omega7", "sqh"):
+            c = rows[f"table{number}-{row}"]
+            assert (c["penalty"], c["iterations"], c["mu"], c["zeta"], c["alpha"], c["rho"]) == (
+                penalty,
+                1500,
+                7,
+                0.01,
+                0.8,
+                1e-4,
+            )
+            assert (c["dataset"], c["train_samples"], c["batch_size"], c["eta"], c["eps0"]) == (
+                "mnist",
+                20_000,
+                "full",
+                1e-9,
+                1,
+            )
+            assert c["method"] == ("sqh" if row == "sqh" else "bsqh")
+            assert row == "sqh" or c["omega"] == int(row[-1])
+    for size in (512, 1024, 2048):
+        c = rows[f"table3-batch{size}"]
+        assert (c["penalty"], c["alpha"], c["rho"], c["train_samples"]) == ("elastic-net", 0.8, 1e-4, 20_000)
+        assert (c["batch_size"], c["iterations"], c["mu"], c["zeta"], c["omega"]) == (size, 2000, 1.1, 1, 5)
+    for size in (64, 128, 256):
+        c = rows[f"table5-batch{size}"]
+        assert (c["penalty"], c["method"], c["weighted_mean"]) == ("l0", "bsqh", "weights")
+        assert (c["dataset"], c["network"], c["batch_size"], c["iterations"]) == (
+            "organamnist",
+            "modified-lenet",
+            size,
+            8000,
+        )
+        assert (c["alpha"], c["rho"], c["mu"], c["zeta"], c["omega"], c["class_weights"]) == (
+            0.99,
+            7.5e-3,
+            1.1,
+            1,
+            7,
+            True,
+        )
