@@ -1,0 +1,176 @@
+"""A data set: images and labels of up to three splits, as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bsqh_core.datasets.arrays import checked_classes, images_tensor, labels_tensor, standardise
+from bsqh_core.errors import DataError
+
+# Not the seed of a run: runs that differ in their seed must train on the same images.
+_SUBSET_SEED = 20250101
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and labels that belong together.
+
+    Attributes
+    ----------
+    x : Tensor
+        Images, floating, (N, C, H, W).
+    y : Tensor
+        Class numbers, int64, (N,).
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training images with the held-out splits there are; made by `load_dataset` or `from_arrays`.
+
+    Attributes
+    ----------
+    name, title : str
+        The name in the registry (or file name) and the one for people.
+    train : Split
+        Images to train on.
+    validation, test : Split | None
+        Held-out images, or None where the set has no such split.
+    classes : tuple[str, ...]
+        Names of the classes; label i is `classes[i]`.
+    synthetic : bool
+        Whether the images were computed, not measured.
+    edition : str
+        Which published edition of the data this is, where there are several.
+    """
+
+    name: str
+    title: str
+    train: Split
+    validation: Split | None
+    test: Split | None
+    classes: tuple[str, ...]
+    synthetic: bool = False
+    edition: str = ""
+
+    @property
+    def channels(self) -> int:
+        """C: 1 for grey images, 3 for colour."""
+        return self.train.x.shape[1]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.train.x.shape[2], self.train.x.shape[3]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: tuple[Any, Any],
+        validation: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        classes: Sequence[str] | None = None,
+        name: str = "arrays",
+        title: str = "",
+        synthetic: bool = False,
+        edition: str = "",
+    ) -> Dataset:
+        """A data set from NumPy arrays or torch tensors: (images, labels) for each split.
+
+        Parameters
+        ----------
+        train, validation, test : (images, labels)
+            Images uint8 of shape (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W): scaled to [0, 1]
+            and standardised per channel with mean and standard deviation of the training images.
+            Or floating, (N, C, H, W), (N, H, W, 1 or 3) or (N, H, W): values as they are (float16 becomes float32).
+            Labels are whole numbers from 0, (N,) or (N, 1). Floating torch tensors are not copied.
+        classes : sequence of str, optional
+            Names of the classes; "0", "1", … up to the largest label if absent.
+
+        Raises
+        ------
+        DataError
+            With a sentence that says which array is wrong, and what is expected.
+        """
+        pairs = {"training": train, "validation": validation, "test": test}
+        x: dict[str, Tensor] = {}
+        y: dict[str, Tensor] = {}
+        for split, pair in pairs.items():
+            if pair is None and split != "training":
+                continue
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise DataError(f"The {split} split must be a pair (images, labels).")
+            x[split] = images_tensor(pair[0], split)
+            y[split] = labels_tensor(pair[1], split, len(x[split])).to(x[split].device)
+            if x[split].shape[1:] != x["training"].shape[1:] or x[split].dtype != x["training"].dtype:
+                raise DataError(
+                    f"The {split} images are {_form(x[split])}, but the training images are {_form(x['training'])}: "
+                    "all splits need the same channels, size and number format."
+                )
+        names = checked_classes(classes, y)
+        x = standardise(x) if x["training"].dtype == torch.uint8 else x
+        splits = {split: Split(x[split], y[split]) for split in x}
+        return cls(
+            name=name,
+            title=title or name,
+            train=splits["training"],
+            validation=splits.get("validation"),
+            test=splits.get("test"),
+            classes=names,
+            synthetic=synthetic,
+            edition=edition,
+        )
+
+    def subset(self, n: int) -> Dataset:
+        """The same data set with only `n` of its training images, always the same random ones.
+
+        A smaller subset is part of a larger one. Images stay standardised as in the whole set.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than `n` training images, or `n` is less than 1.
+        """
+        total = len(self.train)
+        if not 1 <= n <= total:
+            raise DataError(f"{self.title} has {total:,} training images: ask for 1 to {total:,} of them, not {n:,}.")
+        if n == total:
+            return self
+        chosen = torch.randperm(total, generator=torch.Generator().manual_seed(_SUBSET_SEED))[:n]
+        chosen = chosen.to(self.train.x.device)
+        return replace(self, train=Split(self.train.x[chosen], self.train.y[chosen]))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Dataset:
+        """The same data set with its tensors on `device`, images as `dtype`, channels-last; labels stay int64."""
+
+        def moved(split: Split) -> Split:
+            x = split.x.to(device, dtype, memory_format=torch.channels_last)
+            return Split(x, split.y.to(device))
+
+        return replace(
+            self,
+            train=moved(self.train),
+            validation=self.validation and moved(self.validation),
+            test=self.test and moved(self.test),
+        )
+
+
+def _form(x: Tensor) -> str:
+    """Channels, size and number format in words, e.g. "1x28x28 uint8"."""
+    return f"{'x'.join(map(str, x.shape[1:]))} {str(x.dtype).removeprefix('torch.')}"

@@ -1,0 +1,74 @@
+"""Published files: fetched under a temporary name, verified by MD5, then moved into place."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import NamedTuple
+
+from bsqh_core.errors import DataError
+
+
+class RemoteFile(NamedTuple):
+    """Where a file belongs, the addresses it is published at, and its MD5."""
+
+    path: Path
+    urls: tuple[str, ...]
+    md5: str
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file's bytes, in hexadecimal.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            # Against damage, not attackers: machines in FIPS mode allow MD5 only for that.
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def obtain(missing: Sequence[RemoteFile], title: str, download: bool) -> None:
+    """Download the missing files, if that is wanted; return only when all of them are in place.
+
+    Raises
+    ------
+    DataError
+        If a file is still missing: names each, where it belongs and where it is published.
+    """
+    reason = "downloading is switched off"
+    try:
+        for file in missing if download else ():
+            _fetch(file)
+    except ImportError:
+        reason = "downloading needs torchvision: pip install torchvision"
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = f"downloading failed: {getattr(error, 'reason', error)}"
+    absent = [file for file in missing if not file.path.exists()]
+    if absent:
+        todo = "; ".join(f"{file.urls[0]} (MD5 {file.md5}) as {file.path}" for file in absent)
+        raise DataError(f"{title} is not there, and {reason}. Without a network, fetch and save: {todo}.")
+
+
+def _fetch(file: RemoteFile) -> None:
+    """Try each address in turn; the file appears at its place only when it is complete and verified."""
+    from torchvision.datasets.utils import download_url
+
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.path.parent, prefix=".download-") as folder:
+        for url in file.urls:
+            try:
+                download_url(url, root=folder, filename=file.path.name, md5=file.md5)
+                break
+            except (OSError, RuntimeError, HTTPException):
+                if url == file.urls[-1]:
+                    raise
+        Path(folder, file.path.name).replace(file.path)
