@@ -1,0 +1,3 @@
+from bsqh_core.cli import main
+
+raise SystemExit(main())

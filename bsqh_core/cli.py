@@ -1,0 +1,158 @@
+"""Train in the terminal, and list the presets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, fields, replace
+from typing import Any, NoReturn
+
+from bsqh_core.config import RunConfig
+from bsqh_core.errors import UserError
+from bsqh_core.history import History
+from bsqh_core.presets import PRESETS
+from bsqh_core.records import IterationRecord
+from bsqh_core.session import Control, drive, failure, summary
+from bsqh_core.solvers import build_solver
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        Exit status: 0 for a run that finished, converged or was stopped; 1 for one that failed,
+        stalled or diverged; 2 for arguments that cannot be run, with one line that says why.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except UserError as error:
+        print(f"bsqh_core: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        log.exception("The command failed")
+        print(f"bsqh_core: {failure(error).reason}", file=sys.stderr)
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses arguments in one line: the usage of two dozen flags would bury the reason."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See --help.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m bsqh_core", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    presets = commands.add_parser("presets", help="list the presets")
+    presets.add_argument("--json", action="store_true", help="print their configurations as one JSON object")
+    presets.set_defaults(command=_presets)
+
+    train = commands.add_parser("train", help="train one network")
+    train.add_argument("--preset", choices=PRESETS, metavar="NAME", help="start from this preset; see `presets`")
+    train.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line")
+    train.set_defaults(command=_train)
+    for item in fields(RunConfig):
+        _add_flag(train, item.name)
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
+    """A flag for one field of RunConfig; absent flags leave no trace, so that a preset's value stays."""
+    spec = RunConfig.spec(name)
+    options: dict[str, Any] = {"help": f"{spec.symbol}: {spec.help}".replace("%", "%%"), "default": argparse.SUPPRESS}
+    if spec.kind is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    else:
+        # argparse names a type by its __name__ when it refuses a value.
+        options |= {"type": spec.kind if spec.word is None else _number_or(spec.word), "metavar": spec.symbol}
+        options |= {"nargs": "+"} if spec.many else {}
+    parser.add_argument("--" + name.replace("_", "-"), **options)
+
+
+def _number_or(word: str) -> Any:
+    def parse(text: str) -> int | str:
+        return text if text == word else int(text)
+
+    parse.__name__ = f"number or {word!r}"
+    return parse
+
+
+def _presets(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        print(json.dumps({name: asdict(preset.config) for name, preset in PRESETS.items()}))
+    else:
+        width = max(map(len, PRESETS))
+        print("\n".join(f"{name:{width}}  {preset.title}" for name, preset in PRESETS.items()))
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    given = {item.name: getattr(arguments, item.name) for item in fields(RunConfig) if hasattr(arguments, item.name)}
+    config = replace(PRESETS[arguments.preset].config, **given) if arguments.preset else RunConfig(**given)
+    solver = build_solver(config)
+    history = History(solver.controls.names, solver.controls.sizes)
+    control = Control()
+    with _stopped_by_signals(control), _progress_bar(config.iterations) as bar:
+        for record in drive(solver, control):
+            history.add(record)
+            if bar is not None and isinstance(record, IterationRecord):
+                bar.set_postfix_str(f"J {record.J:.4g}, ε {record.eps:.2g}", refresh=False)
+                bar.update()
+    result = summary(solver, history)
+    print(json.dumps(result) if arguments.json else _in_words(result))
+    assert solver.ending is not None
+    return 0 if solver.ending.outcome.ok else 1
+
+
+@contextmanager
+def _stopped_by_signals(control: Control) -> Iterator[None]:
+    """Let Ctrl-C end the run as asked; a second one ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(number: int, _: Any) -> None:
+        control.stop()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _progress_bar(total: int) -> Any:
+    """tqdm's bar, which draws nothing where standard error is no terminal; None inside where there is no tqdm."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return nullcontext()
+    return tqdm(total=total, disable=None, unit="it")
+
+
+def _in_words(result: dict[str, Any]) -> str:
+    def shown(name: str, form: str) -> str:
+        return "–" if result[name] is None else format(result[name], form)
+
+    return (
+        f"{result['data']['title']}. {result['reason']}\n"
+        f"J {shown('J', '.5g')}, loss {shown('loss', '.5g')}, accuracy {shown('accuracy', '.2%')}, "
+        f"AUC {shown('auc', '.4f')}\n"
+        f"sparsity {result['sparsity']:.2f} % ({result['nonzeros']:,} of {result['parameters']:,} parameters), "
+        f"{result['line_search_steps']} line-search steps, {result['seconds']:.1f} s on {result['device']}"
+    )

@@ -1,0 +1,130 @@
+"""Drives one run: evaluation cadence, pause and stop, failures, and its summary."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from bsqh_core.history import History
+from bsqh_core.metrics import evaluate, sparsity
+from bsqh_core.records import Ending, EvaluationRecord, IterationRecord, Outcome
+from bsqh_core.solvers import SQHSolver
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """Pause, resume and stop a run, from any thread; each acts before the next iteration."""
+
+    def __init__(self) -> None:
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._lock = threading.Lock()
+
+    @property
+    def paused(self) -> bool:
+        return not self._go.is_set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def pause(self) -> None:
+        with self._lock:
+            if not self.stopping:
+                self._go.clear()
+
+    def resume(self) -> None:
+        self._go.set()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stop.set()
+            self._go.set()
+
+    def proceed(self) -> bool:
+        """Wait while paused; False once the run is to stop."""
+        self._go.wait()
+        return not self.stopping
+
+
+def drive(solver: SQHSolver, control: Control) -> Iterator[IterationRecord | EvaluationRecord]:
+    """Iterate the solver to its end, with evaluations at its cadence and at the end.
+
+    When this iterator is exhausted `solver.ending` says why; a failure is logged and becomes the
+    outcome `failed`.
+    """
+    evaluated = None
+    solver.should_stop = lambda: control.stopping
+    try:
+        while control.proceed() and (record := next(solver, None)):
+            yield record
+            if record.iteration % solver.config.evaluate_every == 0:
+                yield from evaluate(solver)
+                evaluated = record.iteration
+        diverged = solver.ending is not None and solver.ending.outcome is Outcome.DIVERGED
+        if evaluated != solver.iteration and not diverged:
+            yield from evaluate(solver)
+    except Exception as error:
+        log.exception("The run failed after %d iterations", solver.iteration)
+        solver.ending = failure(error)
+    finally:
+        solver.should_stop = lambda: False
+    if solver.ending is None:
+        solver.ending = Ending(Outcome.STOPPED, f"Stopped after {solver.iteration} iterations, as asked.")
+
+
+def failure(error: Exception) -> Ending:
+    """The ending of a run that met an unexpected error, in a sentence for people."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+        return Ending(
+            Outcome.FAILED, "Failed: there is not enough memory. Try a smaller batch, fewer images or smaller widths."
+        )
+    return Ending(
+        Outcome.FAILED,
+        f"Failed: an unexpected {type(error).__name__} stopped the run. "
+        "The log has the details; please report them together with the configuration.",
+    )
+
+
+def summary(solver: SQHSolver, history: History) -> dict[str, Any]:
+    """What came out of a run, as JSON values; metrics are of the last evaluation on test, else validation data."""
+    held_out = history.evaluated("test") or history.evaluated("validation")
+    last = held_out[-1] if held_out else None
+    nonzeros, ending = solver.controls.nonzeros(), solver.ending
+
+    def latest(name: str) -> float | None:
+        return _finite(history.column(name)[-1]) if len(history) else None
+
+    return {
+        "outcome": ending and ending.outcome,
+        "reason": ending and ending.reason,
+        "iterations": solver.iteration,
+        "J": latest("J"),
+        "loss": latest("loss"),
+        "accuracy": last and last.accuracy,
+        "auc": last and _finite(last.auc),
+        "full_objective": last and last.full_objective,
+        "sparsity": sparsity(sum(nonzeros), sum(solver.controls.sizes)),
+        "sparsity_by_layer": dict(
+            zip(solver.controls.names, map(sparsity, nonzeros, solver.controls.sizes), strict=True)
+        ),
+        "line_search_steps": int(history.column("line_search_total")[-1]) if len(history) else 0,
+        "parameters": sum(solver.controls.sizes),
+        "nonzeros": sum(nonzeros),
+        "seconds": solver.device_seconds,
+        "device": str(solver.controls.flat.device),
+        "data": {name: getattr(solver.dataset, name) for name in ("name", "title", "edition", "synthetic")},
+        "config": asdict(solver.config),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return float(value) if math.isfinite(value) else None

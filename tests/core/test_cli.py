@@ -1,0 +1,141 @@
+"""The command line, as a person would call it."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bsqh_core import RunConfig
+from bsqh_core.cli import main
+from bsqh_core.presets import PRESETS
+from helpers import wait_until
+
+QUICK = ["train", "--widths", "3", "4", "10", "8", "--train-samples", "100", "--device", "cpu", "--iterations", "4"]
+
+
+def test_json_is_the_last_line(capsys: pytest.CaptureFixture) -> None:
+    assert main([*QUICK, "--json", "--batch-size", "32", "--rho", "1e-3", "--seed", "7"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(result) >= {
+        "outcome", "iterations", "J", "loss", "accuracy", "auc", "sparsity", "sparsity_by_layer",
+        "line_search_steps", "parameters", "nonzeros", "seconds", "device", "config",
+    }  # fmt: skip
+    assert (result["outcome"], result["iterations"], result["device"]) == ("finished", 4, "cpu")
+    assert 0 <= result["accuracy"] <= 1
+    assert RunConfig(**result["config"]) == RunConfig(
+        widths=(3, 4, 10, 8), train_samples=100, device="cpu", iterations=4, batch_size=32, rho=1e-3, seed=7
+    )
+
+
+def test_synthetic_data_are_called_so(capsys: pytest.CaptureFixture) -> None:
+    assert main([*QUICK, "--dataset", "organ-phantoms", "--full-objective"]) == 0
+    assert "synthetic" in capsys.readouterr().out
+    assert main([*QUICK, "--dataset", "organ-phantoms", "--full-objective", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["data"]["synthetic"] is True
+    assert result["full_objective"] == pytest.approx(result["J"], rel=1e-6)
+
+
+def test_words(capsys: pytest.CaptureFixture) -> None:
+    assert main(QUICK) == 0
+    out = capsys.readouterr().out
+    assert "Finished: 4 iterations are done." in out
+    assert "sparsity" in out
+
+
+def test_every_field_has_a_flag(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    for field in dataclasses.fields(RunConfig):
+        assert "--" + field.name.replace("_", "-") in text
+
+
+def test_a_flag_changes_a_preset(capsys: pytest.CaptureFixture) -> None:
+    assert main(["train", "--preset", "demo", "--json", *QUICK[1:]]) == 0
+    config = RunConfig(**json.loads(capsys.readouterr().out.splitlines()[-1])["config"])
+    assert config == dataclasses.replace(
+        PRESETS["demo"].config, widths=(3, 4, 10, 8), train_samples=100, device="cpu", iterations=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--alpha", "2"], "alpha must be"),
+        (["--alpha", "much"], "invalid float value: 'much'"),
+        (["--batch-size", "half"], "number or 'full'"),
+        (["--penalty", "l7"], "penalty must be one of l0, elastic-net, none"),
+        (["--dataset", "nowhere.npz"], "nowhere.npz"),
+        (["--preset", "table9"], "invalid choice: 'table9'"),
+        (["--no-such-flag"], "unrecognized arguments"),
+    ],
+)
+def test_bad_arguments_exit_with_2_and_one_line(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture
+) -> None:
+    try:
+        status = main([*QUICK, *arguments])
+    except SystemExit as exit:
+        status = exit.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert reason in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_run_that_fails_exits_with_1(capsys: pytest.CaptureFixture) -> None:
+    assert main([*QUICK, "--eta", "1e6", "--dtype", "float64", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["outcome"] == "stalled"
+
+
+def test_presets(capsys: pytest.CaptureFixture) -> None:
+    assert main(["presets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(PRESETS)
+    assert main(["presets", "--json"]) == 0
+    assert RunConfig(**json.loads(capsys.readouterr().out)["table2-omega5"]) == PRESETS["table2-omega5"].config
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc to see when the run begins")
+def test_interrupt_stops_the_run_and_still_prints_its_result() -> None:
+    command = [sys.executable, "-m", "bsqh_core", *QUICK[:-1], "1000000", "--json"]
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    wait_until(lambda: _caught_signals(process.pid) & (1 << (signal.SIGTERM - 1)), "the run to begin")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["outcome"] == "stopped"
+
+
+def _caught_signals(pid: int) -> int:
+    """Bit mask of the signals that a process handles; SIGTERM is among them once a run has begun."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"SigCgt:\t([0-9a-f]+)", status)[1], 16)
+
+
+def test_import_needs_torch_and_numpy_alone() -> None:
+    """A run must work on a bare GPU machine."""
+    blocked = ("streamlit", "plotly", "medmnist", "pandas", "torchvision", "sklearn", "scipy", "tqdm", "PIL")
+    program = f"""
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None
+import numpy as np, torch
+from bsqh_core import Dataset, RunConfig, build_solver
+from bsqh_core.session import Control, drive
+rng = np.random.default_rng(0)
+split = rng.normal(size=(20, 1, 16, 16)), np.arange(20) % 2
+data = Dataset.from_arrays(train=split, test=split)
+solver = build_solver(RunConfig(iterations=2, widths=(2, 2, 4, 4), device="cpu"), data)
+print(len(list(drive(solver, Control()))))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.stdout.strip(), result.returncode) == ("3", 0), result.stderr

@@ -1,0 +1,206 @@
+"""Driving a run: cadence, pause, stop, failures, the summary; and the worker's queue."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from bsqh_core import Dataset, EvaluationRecord, IterationRecord, Outcome, RunConfig, build_solver
+from bsqh_core.history import History
+from bsqh_core.networks import NETWORKS
+from bsqh_core.records import Ending
+from bsqh_core.session import Control, drive, failure, summary
+from bsqh_core.solvers import SQHSolver
+from bsqh_core.worker import KEPT_RUNS, State, Worker
+from helpers import wait_until
+
+SMALL = {"widths": (3, 4, 10, 8), "device": "cpu"}
+
+
+def make(dataset: Dataset, **settings: object) -> SQHSolver:
+    return build_solver(RunConfig(**SMALL, **settings), dataset)
+
+
+def test_cadence(dataset: Dataset) -> None:
+    solver = make(dataset, iterations=7, evaluate_every=3)
+    events = [(r.iteration, getattr(r, "split", "train")) for r in drive(solver, Control())]
+    assert [i for i, kind in events if kind == "train"] == [1, 2, 3, 4, 5, 6, 7]
+    assert [i for i, kind in events if kind == "test"] == [3, 6, 7], "and once more at the end"
+    assert solver.ending.outcome is Outcome.FINISHED
+
+
+def test_the_end_is_not_evaluated_twice(dataset: Dataset) -> None:
+    tests = [
+        r.iteration
+        for r in drive(make(dataset, iterations=6, evaluate_every=3), Control())
+        if isinstance(r, EvaluationRecord)
+    ]
+    assert tests == [3, 3, 6, 6]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_evaluation_leaves_no_trace_in_the_trajectory(network: str, dataset: Dataset) -> None:
+    def J(every: int) -> list[float]:
+        solver = make(dataset, network=network, batch_size=20, iterations=8, evaluate_every=every, full_objective=True)
+        return [r.J for r in drive(solver, Control()) if isinstance(r, IterationRecord)]
+
+    assert J(every=1) == J(every=100)
+
+
+def test_stop_acts_before_the_next_iteration(dataset: Dataset) -> None:
+    solver, control = make(dataset, iterations=100), Control()
+    for record in drive(solver, control):
+        if record.iteration == 5:
+            control.stop()
+    assert solver.iteration == 5
+    assert solver.ending.outcome is Outcome.STOPPED
+    assert "5 iterations" in solver.ending.reason
+
+
+def test_device_seconds_are_those_of_the_iterations(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = make(dataset, iterations=2)
+    sweep = solver.objective.sweep
+    monkeypatch.setattr(solver.objective, "sweep", lambda batch: (time.sleep(0.1), sweep(batch))[1])
+    first = solver.step()
+    time.sleep(3)
+    second = solver.step()
+    assert first.device_seconds >= 0.1
+    assert 0.1 <= second.device_seconds - first.device_seconds < 3
+
+
+def test_an_error_becomes_a_sentence(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = make(dataset)
+    monkeypatch.setattr(solver.objective, "sweep", lambda batch: 1 / 0)
+    assert [r for r in drive(solver, Control()) if isinstance(r, IterationRecord)] == []
+    assert solver.ending.outcome is Outcome.FAILED
+    assert "ZeroDivisionError" in solver.ending.reason
+    assert "Traceback" not in solver.ending.reason
+
+
+def test_too_little_memory_has_its_own_advice() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    for error in (caught.value, MemoryError(), torch.OutOfMemoryError("CUDA")):
+        assert "smaller batch" in failure(error).reason
+
+
+def test_summary_is_plain_json(dataset: Dataset) -> None:
+    solver = make(dataset, iterations=6)
+    history = History(solver.controls.names, solver.controls.sizes)
+    for record in drive(solver, Control()):
+        history.add(record)
+    result = json.loads(json.dumps(summary(solver, history)))
+    assert result["outcome"] == "finished"
+    assert result["iterations"] == 6
+    assert result["J"] == history.column("J")[-1]
+    assert result["nonzeros"] == int(history.column("nonzeros")[-1].sum())
+    assert result["sparsity"] == pytest.approx(history.total_sparsity()[-1])
+    last = history.evaluated("test")[-1]
+    assert (result["accuracy"], result["auc"]) == (last.accuracy, last.auc)
+    assert result["sparsity_by_layer"] == dict(
+        zip(("conv1", "conv2", "fc1", "fc2", "fc3"), last.sparsity_by_layer, strict=True)
+    )
+    assert RunConfig.from_json(json.dumps(result["config"])) == solver.config
+    assert result["data"] == {"name": "arrays", "title": "arrays", "edition": "", "synthetic": False}
+
+
+def test_summary_of_a_run_that_never_began(dataset: Dataset) -> None:
+    solver = make(dataset)
+    solver.ending = Ending(Outcome.STOPPED, "Stopped.")
+    result = summary(solver, History(solver.controls.names, solver.controls.sizes))
+    assert (result["J"], result["accuracy"], result["line_search_steps"]) == (None, None, 0)
+
+
+def test_history_keeps_every_record_and_every_rejected_trial(dataset: Dataset) -> None:
+    solver = make(dataset, iterations=300, mu=1.3, zeta=0.2)
+    history = History(solver.controls.names, solver.controls.sizes)
+    records = []
+    for record in drive(solver, Control()):
+        history.add(record)
+        records += [record] if isinstance(record, IterationRecord) else []
+    assert len(history) == len(records)
+    for name in ("J", "eps", "eps_hat", "device_seconds"):
+        assert history.column(name).tolist() == [getattr(record, name) for record in records]
+    rejected = [(r.iteration, t.eps) for r in records for t in r.trials if not t.accepted]
+    assert len(rejected) > 256, "more than the first allocation"
+    assert list(zip(*(column.tolist() for column in history.rejected()), strict=True)) == rejected
+    assert history.column("line_search_total")[-1] == len(rejected)
+    assert history.column("nonzeros").tolist() == [list(record.nonzeros_by_layer) for record in records]
+
+
+class TestWorker:
+    ENDLESS = RunConfig(dataset="digits", train_samples=100, iterations=10**6, **SMALL)
+
+    def test_pause_resume_and_stop(self) -> None:
+        worker = Worker()
+        run = worker.submit(self.ENDLESS)
+        wait_until(lambda: run.history is not None and len(run.history) > 3)
+        run.control.pause()
+        time.sleep(0.2)
+        count = len(run.history)
+        time.sleep(0.3)
+        assert len(run.history) == count, "nothing happens while paused"
+        assert run.state is State.TRAINING
+        run.control.resume()
+        wait_until(lambda: len(run.history) > count + 3)
+        worker.stop(run)
+        wait_until(lambda: run.state is State.ENDED)
+        assert run.ending.outcome is Outcome.STOPPED
+        assert run.history.evaluated("test")[-1].iteration == len(run.history)
+        assert (run.data.training_images, run.data.synthetic, len(run.data.classes)) == (100, False, 10)
+
+    def test_stop_ends_a_paused_run(self) -> None:
+        worker = Worker()
+        run = worker.submit(self.ENDLESS)
+        wait_until(lambda: run.history is not None and len(run.history) > 1)
+        run.control.pause()
+        worker.stop(run)
+        wait_until(lambda: run.state is State.ENDED)
+
+    def test_one_run_at_a_time_in_order(self) -> None:
+        worker = Worker()
+        first, second, third = (worker.submit(self.ENDLESS) for _ in range(3))
+        wait_until(lambda: first.state is State.TRAINING)
+        assert (second.state, third.state) == (State.QUEUED, State.QUEUED)
+        worker.stop(second)
+        assert second.state is State.ENDED, "a queued run ends at once"
+        worker.stop(first)
+        wait_until(lambda: third.state is State.TRAINING)
+        assert second.history is None
+        assert [run.id for run in worker.runs()] == [1, 2, 3]
+        assert worker.get(2) is second
+        assert worker.get(99) is None
+        worker.stop(third)
+
+    def test_data_that_cannot_be_loaded_end_the_run_with_the_reason(self, tmp_path, monkeypatch) -> None:
+        worker = Worker()
+        run = worker.submit(RunConfig(dataset=str(tmp_path / "absent.npz"), device="cpu"))
+        after = worker.submit(RunConfig(dataset="digits", iterations=1, train_samples=50, **SMALL))
+        wait_until(lambda: after.state is State.ENDED)
+        assert run.ending.outcome is Outcome.FAILED
+        assert "absent.npz" in run.ending.reason
+        assert after.ending.outcome is Outcome.FINISHED, "the queue goes on"
+
+    def test_only_the_latest_ended_runs_are_kept(self) -> None:
+        worker = Worker()
+        config = RunConfig(dataset="digits", iterations=1, train_samples=20, **SMALL)
+        for _ in range(KEPT_RUNS + 3):
+            last = worker.submit(config)
+            wait_until(lambda run=last: run.state is State.ENDED)
+        assert [run.id for run in worker.runs()] == list(range(3, KEPT_RUNS + 4))
+
+    def test_a_process_ends_in_good_order_under_a_run(self) -> None:
+        """Without `close` the training thread dies inside torch, and the process aborts."""
+        program = """
+import time
+from bsqh_core import RunConfig
+from bsqh_core.dashboard.service import worker
+run = worker().submit(RunConfig(iterations=10**6, device="cpu"))
+while run.history is None or len(run.history) < 3:
+    time.sleep(0.01)
+"""
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
