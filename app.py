@@ -1,0 +1,21 @@
+"""bSQH Studio: registers the pages and sets the page frame. Start it with `streamlit run app.py`."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+# Before torch is imported: its idle threads would otherwise spin on the cores that the page and the browser need.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import streamlit as st
+
+from bsqh_core.dashboard.live_plot import ensure_plotly_script
+from bsqh_core.dashboard.navigation import router
+
+FOLDER = Path(__file__).parent
+
+st.set_page_config(page_title="bSQH Studio", page_icon=str(FOLDER / "assets" / "icon.svg"), layout="wide")
+# Streamlit leaves six rem above the page: on a projector a chart's worth of nothing.
+st.html("<style>.stMainBlockContainer { padding-top: 3rem; }</style>")
+ensure_plotly_script(FOLDER / "static")
+router(partial(st.Page, "pages/train.py", title="Train", icon=":material/model_training:"), []).run()

@@ -1,0 +1,79 @@
+"""Figures in words: one short sentence with the current numbers, for the text alternative of each figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from bsqh_core.history import History
+from bsqh_core.records import EvaluationRecord
+
+FigureKind = Literal["loss", "epsilon", "sparsity", "accuracy"]
+
+
+def describe(history: History, figure: FigureKind) -> str:
+    """What `<figure>_figure(history, ...)` of `bsqh_core.figures` shows at this moment."""
+    n = len(history)
+    if n == 0:
+        return "Waiting for the first iteration."
+    after = f"{history.column('iteration')[n - 1]:,.0f} iteration{'s' if n > 1 else ''}"
+    return {"loss": _loss, "epsilon": _epsilon, "sparsity": _sparsity, "accuracy": _accuracy}[figure](history, n, after)
+
+
+def describe_confusion(evaluation: EvaluationRecord, classes: Sequence[str]) -> str:
+    """What `confusion_figure(evaluation, classes, ...)` shows."""
+    counts = np.array(evaluation.confusion)
+    text = (
+        f"Confusion matrix on the {evaluation.split} data after {evaluation.iteration:,} iterations: "
+        f"{np.trace(counts):,} of {counts.sum():,} samples are classified correctly"
+    )
+    mistakes = counts - np.diag(np.diag(counts))
+    if not mistakes.any():
+        return f"{text}."
+    true, given = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    return f"{text}; the commonest mistake is {classes[true]} taken for {classes[given]}, {mistakes.max():,} times."
+
+
+def _loss(history: History, n: int, after: str) -> str:
+    J, loss, penalty = (history.column(name)[:n] for name in ("J", "loss", "penalty"))
+    verb = "fell" if J[-1] < J[0] else "rose" if J[-1] > J[0] else "went"
+    text = (
+        f"Objective J {verb} from {J[0]:.3g} to {J[-1]:.3g} over {after}; "
+        f"now loss {loss[-1]:.3g} and penalty {penalty[-1]:.3g}"
+    )
+    for split in ("test", "validation"):
+        if found := history.evaluated(split):
+            text += f"; {split} loss {found[-1].loss:.3g} at iteration {found[-1].iteration:,}"
+    return f"{text}."
+
+
+def _epsilon(history: History, n: int, after: str) -> str:
+    eps = history.column("eps")[:n]
+    return (
+        f"Accepted augmentation weight ε is {eps[-1]:.3g} after {after}, between {eps.min():.3g} and {eps.max():.3g} "
+        f"so far; trials rejected: {history.column('line_search_total')[n - 1]:,.0f}."
+    )
+
+
+def _sparsity(history: History, n: int, after: str) -> str:
+    last = history.sparsity()[n - 1]
+    text = f"After {after} {history.total_sparsity()[n - 1]:.1f} % of the weights are zero"
+    if len(last) < 2:
+        return f"{text}."
+    low, high = int(last.argmin()), int(last.argmax())
+    names = history.layer_names
+    return f"{text}; fewest in {names[low]} ({last[low]:.1f} %), most in {names[high]} ({last[high]:.1f} %)."
+
+
+def _accuracy(history: History, n: int, after: str) -> str:
+    parts = []
+    for split in ("test", "validation"):
+        if found := history.evaluated(split):
+            last, best = found[-1], max(found, key=lambda e: e.accuracy)
+            parts.append(
+                f"{split} accuracy {last.accuracy:.3f} and AUC {last.auc:.3f} at iteration {last.iteration:,} "
+                f"(best accuracy {best.accuracy:.3f} at iteration {best.iteration:,})"
+            )
+    return f"After {after}: {'; '.join(parts)}." if parts else f"No evaluation yet after {after}."

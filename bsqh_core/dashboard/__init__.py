@@ -1,0 +1,1 @@
+"""What pages share: the form, the live view of a run, charts. The only importer of streamlit."""

@@ -1,0 +1,304 @@
+"""The Train page through Streamlit's AppTest: what it shows and what its buttons do, without a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bsqh_core import RunConfig
+from bsqh_core.dashboard.service import worker
+from bsqh_core.dashboard.upload import keep_upload
+from bsqh_core.errors import DataError
+from bsqh_core.presets import PRESETS
+from bsqh_core.worker import State
+from helpers import npz_bytes, wait_until
+
+APP = Path(__file__).parents[2] / "app.py"
+ENDLESS = RunConfig(train_samples=100, widths=(3, 4, 10, 8), iterations=10**6, device="cpu")
+SHORT = RunConfig(train_samples=100, widths=(3, 4, 10, 8), iterations=12, evaluate_every=4, device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def fresh_worker() -> Iterator[None]:
+    """`cache_resource` outlives a test: end its runs and forget it."""
+    worker.clear()
+    yield
+    for run in worker().runs():
+        worker().stop(run)
+    worker.clear()
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def button(app: AppTest, label: str):
+    return next(item for item in app.button if item.label == label)
+
+
+def text(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "info", "success", "error", "title", "subheader")
+    return "\n".join(str(item.value) for kind in kinds for item in app.get(kind))
+
+
+def set_fields(app: AppTest, config: RunConfig) -> None:
+    for name in ("train_samples", "iterations", "evaluate_every"):
+        app.number_input(key=f"config_{name}").set_value(getattr(config, name))
+    app.text_input(key="config_widths").set_value(", ".join(map(str, config.widths or ())))
+    app.selectbox(key="config_device").set_value(config.device)
+
+
+def charts(app: AppTest) -> list[dict]:
+    return [json.loads(item.proto.json) for item in app.get("bidi_component")]
+
+
+def test_first_visit_explains_and_offers_one_button() -> None:
+    app = open_page()
+    assert "Press **Start training**" in text(app)
+    button(app, "Start training")
+
+
+def test_a_run_from_the_form_to_its_end() -> None:
+    app = open_page()
+    set_fields(app, SHORT)
+    button(app, "Start training").click()
+    app.run()
+    (run,) = worker().runs()
+    assert run.config == SHORT
+    assert app.query_params["run"] == "1"
+    wait_until(lambda: run.state is State.ENDED)
+    app.run()
+    assert not app.exception
+    assert "Finished: 12 iterations are done." in text(app)
+    last = run.history.evaluated("test")[-1]
+    metrics = {item.label: item.value for item in app.metric}
+    assert metrics["Accuracy"] == f"{last.accuracy:.2%}"
+    assert metrics["AUC"] == f"{last.auc:.4f}"
+    assert metrics["J"] == f"{run.history.column('J')[-1]:#.3g}"
+    assert metrics["Sparsity"] == f"{last.sparsity:.1f}%"
+    assert metrics["Non-zeros"] == f"{run.history.column('nonzeros')[-1].sum():,.0f}"
+    assert metrics["Line search"] == f"{run.history.column('line_search_total')[-1]:,.0f}"
+    alternatives = [chart["alt"] for chart in charts(app)]
+    assert len(alternatives) == 5
+    assert any(f"{last.accuracy:.3f}" in words for words in alternatives)
+
+
+def test_every_axis_and_view_can_be_chosen() -> None:
+    run = worker().submit(SHORT)
+    wait_until(lambda: run.state is State.ENDED)
+    app = open_page()
+    for axis in ("time", "relative", "iteration"):
+        app.session_state["x_axis"] = axis
+        app.session_state["confusion_shares"] = axis == "time"
+        app.run()
+        assert not app.exception
+        title = charts(app)[0]["figure"]["layout"]["xaxis"]["title"]["text"]
+        assert {"time": "(s)", "relative": "%", "iteration": "iteration"}[axis] in title
+
+
+def test_pause_resume_stop_from_the_page() -> None:
+    run = worker().submit(ENDLESS)
+    wait_until(lambda: run.history is not None and len(run.history) > 2)
+    app = open_page()
+    button(app, "Pause").click()
+    app.run()
+    assert run.control.paused
+    assert "Paused after" in str(app.get("progress")[0].proto.text)
+    button(app, "Resume").click()
+    app.run()
+    assert not run.control.paused
+    button(app, "Stop").click()
+    app.run()
+    wait_until(lambda: run.state is State.ENDED)
+    app.run()
+    assert "as asked" in text(app)
+    assert "Pause" not in {item.label for item in app.button}
+
+
+def test_a_second_visitor_finds_the_run_that_trains() -> None:
+    first, second = worker().submit(ENDLESS), worker().submit(ENDLESS)
+    wait_until(lambda: first.state is State.TRAINING)
+    assert "Run 1:" in text(open_page())
+    app = open_page(run="2")
+    assert "Run 2:" in text(app)
+    assert "Waiting for 1 other run" in text(app)
+    button(app, "Stop").click()
+    app.run()
+    assert second.state is State.ENDED
+
+
+def test_the_queue_is_shown_and_can_be_changed() -> None:
+    first, second = worker().submit(ENDLESS), worker().submit(ENDLESS)
+    wait_until(lambda: first.state is State.TRAINING)
+    app = open_page()
+    assert "**Run 2: Digits (scikit-learn)** · queued" in text(app)
+    button(app, "Remove").click()
+    app.run()
+    assert second.state is State.ENDED
+    assert "**Run 2: Digits (scikit-learn)** · stopped" in text(app)
+    button(app, "Show").click()
+    app.run()
+    assert "Run 2:" in text(app)
+
+
+@pytest.mark.parametrize("number", ["99", "-1", "x", "1e9", "9" * 5000])
+def test_an_address_with_an_unknown_run_says_so(number: str) -> None:
+    app = open_page(run=number)
+    assert "Press **Start training**" in text(app)
+    assert "not known" in text(app)
+
+
+def test_bad_numbers_get_a_sentence_and_lose_nothing() -> None:
+    app = open_page()
+    app.number_input(key="config_alpha").set_value(1.5)
+    app.text_input(key="config_widths").set_value("6, x")
+    app.run()
+    assert "write whole numbers" in text(app)
+    app.text_input(key="config_widths").set_value("6, 16")
+    app.run()
+    assert button(app, "Start training").disabled
+    app.text_input(key="config_widths").set_value("")
+    app.run()
+    assert "**α · L² share** must be at least 0 and at most 1, not 1.5." in text(app)
+    assert app.number_input(key="config_alpha").value == 1.5
+    app.number_input(key="config_alpha").set_value(0.5)
+    app.run()
+    assert not button(app, "Start training").disabled
+
+
+@pytest.mark.parametrize("name", ["alpha", "rho", "iterations", "batch_size", "seed"])
+def test_an_empty_number_is_no_zero(name: str) -> None:
+    app = open_page()
+    app.session_state["config_batch_mode"] = "mini"
+    app.run()
+    app.number_input(key=f"config_{name}").set_value(None)
+    app.run()
+    assert "is empty: write a number" in text(app)
+    assert button(app, "Start training").disabled
+
+
+def test_a_changed_preset_says_so_and_comes_back() -> None:
+    app = open_page()
+    app.selectbox(key="preset").set_value("table2-omega5")
+    app.run()
+    assert "differ from this preset" not in text(app)
+    app.number_input(key="config_iterations").set_value(77)
+    app.run()
+    assert "differ from this preset" in text(app)
+    button(app, "Back to the preset").click()
+    app.run()
+    assert app.number_input(key="config_iterations").value == 1500
+    assert "differ from this preset" not in text(app)
+
+
+def test_after_a_reload_the_form_says_what_the_run_was_started_with() -> None:
+    config = replace(SHORT, rho=3e-3, method="sqh", batch_size=32)
+    run = worker().submit(config)
+    wait_until(lambda: run.state is State.ENDED)
+    app = open_page()
+    button(app, "Start training").click()
+    app.run()
+    assert worker().runs()[-1].config == config
+
+
+def test_a_stop_acts_inside_a_long_line_search() -> None:
+    """With μ near 1 a search makes millions of trials; it must not hold the device."""
+    run = worker().submit(replace(SHORT, mu=1 + 1e-9, zeta=0.01, eps0=1e-3))
+    wait_until(lambda: run.state is State.TRAINING)
+    worker().stop(run)
+    wait_until(lambda: run.state is State.ENDED)
+    assert "as asked" in run.ending.reason
+
+
+def test_an_empty_network_is_no_success() -> None:
+    run = worker().submit(replace(SHORT, rho=1e3))
+    wait_until(lambda: run.state is State.ENDED)
+    app = open_page()
+    assert "all weights have vanished" in app.warning[0].value
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_fills_the_form_with_its_own_values(name: str) -> None:
+    app = open_page()
+    app.selectbox(key="preset").set_value(name)
+    app.run()
+    assert not app.exception
+    submitted = []
+    worker().submit = submitted.append
+    button(app, "Start training").click()
+    app.run()
+    assert submitted == [PRESETS[name].config]
+
+
+def test_missing_data_end_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = worker().submit(RunConfig(dataset=str(tmp_path / "gone.npz"), device="cpu"))
+    wait_until(lambda: run.state is State.ENDED)
+    app = open_page()
+    assert "There is no file" in text(app)
+    assert "Traceback" not in text(app)
+
+
+def test_a_stalled_run_says_what_to_try() -> None:
+    run = worker().submit(replace(SHORT, eta=1e6, dtype="float64"))
+    wait_until(lambda: run.state is State.ENDED)
+    said = text(open_page())
+    assert "Stalled in iteration 1" in said
+    assert "Try a smaller η" in said
+
+
+def test_the_size_of_the_modified_lenet_is_explained_where_it_stands() -> None:
+    run = worker().submit(replace(SHORT, network="modified-lenet", widths=None, iterations=1))
+    wait_until(lambda: run.state is State.ENDED)
+    (tile,) = (item for item in open_page().metric if item.label == "Non-zeros")
+    assert tile.delta == "of 415,858"  # ten classes; the eleven of OrganAMNIST make it 416,059
+    assert "its own Table 4 gives 416,059" in tile.proto.help
+
+
+def test_synthetic_data_are_called_so() -> None:
+    run = worker().submit(RunConfig(dataset="organ-phantoms", train_samples=60, iterations=2, device="cpu"))
+    wait_until(lambda: run.state is State.ENDED)
+    app = open_page()
+    assert "synthetic data" in text(app)
+    assert any("femur-left" in json.dumps(chart["figure"]) for chart in charts(app))
+
+
+def test_an_upload_becomes_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BSQH_DATA_DIR", str(tmp_path))
+    path = keep_upload(npz_bytes(), "../my set.npz")
+    assert Path(path).parent == tmp_path / "uploads"
+    assert keep_upload(npz_bytes(), "../my set.npz") == path
+    run = worker().submit(RunConfig(dataset=path, iterations=2, device="cpu"))
+    wait_until(lambda: run.state is State.ENDED)
+    assert run.ending.outcome == "finished"
+    assert run.data.classes == ("0", "1", "2", "3")
+
+
+def test_a_refused_upload_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BSQH_DATA_DIR", str(tmp_path))
+    with pytest.raises(DataError, match=r"^mine\.npz: .*must be uint8"):
+        keep_upload(npz_bytes(train_images=np.zeros((40, 28, 28))), "mine.npz")
+    assert list((tmp_path / "uploads").iterdir()) == []
+    with pytest.raises(DataError, match=r"not an \.npz file"):
+        keep_upload(b"hello", "mine.npz")
+
+
+def test_settings_are_the_safe_ones() -> None:
+    import tomllib
+
+    settings = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["server"]["address"] == "127.0.0.1"
+    assert settings["server"]["allowedHosts"] == ["localhost", "127.0.0.1"]
+    assert settings["server"]["maxUploadSize"] <= 64
+    assert settings["client"]["showErrorDetails"] == "none"
+    assert settings["browser"]["gatherUsageStats"] is False
