@@ -20,11 +20,9 @@ def widened(x: Tensor) -> Tensor:
     return (x.cpu() if x.device.type == "mps" else x).double()
 
 
-def sum64(x: Tensor) -> float:
-    """Σ x, accumulated in float64."""
-    if x.device.type == "mps":
-        x = x.cpu()
-    return float(x.sum(dtype=torch.float64))
+def sum64(x: Tensor) -> Tensor:
+    """Σ x, accumulated in float64; 0-dim, where `widened` puts it, so that nobody waits for the device."""
+    return (x.cpu() if x.device.type == "mps" else x).sum(dtype=torch.float64)
 
 
 _lock, _settings = threading.Lock(), ExitStack()

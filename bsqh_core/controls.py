@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from bsqh_core.arithmetic import sum64, widened
+from bsqh_core.arithmetic import widened
 from bsqh_core.networks import Network
 
 
@@ -82,9 +82,10 @@ class Controls:
         for view, gradient in zip(self._cut(flat), gradients, strict=True):
             view.sub_(gradient)
 
-    def norm(self, difference: Tensor) -> float:
-        """|||difference||| = Σ_l ‖difference_l‖₂, accumulated in float64; difference is (n,)."""
-        return sum(sum64(widened(difference[piece]).square()) ** 0.5 for piece in self.slices)
+    def norm(self, difference: Tensor) -> Tensor:
+        """|||difference||| = Σ_l ‖difference_l‖₂, accumulated in float64; 0-dim. difference is (n,)."""
+        squares = widened(difference).square()
+        return torch.stack([squares[piece].sum() for piece in self.slices]).sqrt().sum()
 
     def nonzeros(self) -> tuple[int, ...]:
         """‖u_l‖₀ of each counted layer."""

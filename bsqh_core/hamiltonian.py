@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from bsqh_core.arithmetic import exact_arithmetic, sum64
+from bsqh_core.arithmetic import sum64
 from bsqh_core.controls import flattened, shaped
 from bsqh_core.networks import Affine, ControlLayer, Network, ScaleShift
 from bsqh_core.objective import Loss, Objective
@@ -90,14 +90,14 @@ def hamiltonian(objective: Objective, index: int, x: Tensor, p: Tensor, w: Tenso
     layer = objective.network.layers[index]
     with torch.no_grad():
         image = functional_call(layer.affine, _named(layer, w), (layer.f(x),))
-    return sum64(p * image) - _penalty(objective, layer, w)
+    return float(sum64(p * image)) - _penalty(objective, layer, w)
 
 
 def augmented_hamiltonian(
     objective: Objective, index: int, x: Tensor, p: Tensor, w: Tensor, u: Tensor, eps: float
 ) -> float:
     """H_{l,ε}(x, p, w, u) = H_l(x, p, w) − ε/2 ‖w − u‖² (HB25 5.2)."""
-    return hamiltonian(objective, index, x, p, w) - eps / 2 * sum64((w - u).square())
+    return hamiltonian(objective, index, x, p, w) - eps / 2 * float(sum64((w - u).square()))
 
 
 def _named(layer: ControlLayer, w: Tensor) -> dict[str, Tensor]:
@@ -107,7 +107,7 @@ def _named(layer: ControlLayer, w: Tensor) -> dict[str, Tensor]:
 
 
 def _penalty(objective: Objective, layer: ControlLayer, w: Tensor) -> float:
-    return objective.penalty.value(w) if layer.name in objective.controls.names else 0.0
+    return float(objective.penalty.value(w)) if layer.name in objective.controls.names else 0.0
 
 
 def step_with_delta_h(solver: SQHSolver) -> tuple[IterationRecord, float]:
@@ -119,15 +119,13 @@ def step_with_delta_h(solver: SQHSolver) -> tuple[IterationRecord, float]:
     """
     objective, controls = solver.objective, solver.controls
     u = controls.flat.clone()
-    with exact_arithmetic():
-        statistics = {name: buffer.clone() for name, buffer in solver.network.named_buffers()}
-        _, F = objective.sweep(solver.dataset.train)
-        solver.network.load_state_dict(statistics, strict=False)
+    with objective.at_work():
+        F = objective.forward(solver.dataset.train, keep=True).backward()
     record = solver.step()
 
     def augmented(w: Tensor) -> float:
         n = controls.counted
-        return sum64(F * w) - objective.penalty.value(w[:n]) - record.eps / 2 * sum64((w - u).square())
+        return float(sum64(F * w) - objective.penalty.value(w[:n]) - record.eps / 2 * sum64((w - u).square()))
 
     return record, augmented(objective.trial(u, F, record.eps)) - augmented(controls.flat)
 

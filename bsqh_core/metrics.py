@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from bsqh_core.arithmetic import exact_arithmetic
 from bsqh_core.datasets import Split
 from bsqh_core.records import EvaluationRecord
 from bsqh_core.solvers import SQHSolver
@@ -54,7 +53,7 @@ def confusion_matrix(predicted: Tensor, y: Tensor, n_classes: int) -> Tensor:
 def evaluate(solver: SQHSolver) -> list[EvaluationRecord]:
     """Metrics of the present parameters on each held-out split; its clock and training are untouched."""
     held_out = {"validation": solver.dataset.validation, "test": solver.dataset.test}
-    with exact_arithmetic():
+    with solver.objective.at_work():
         full = solver.objective.full(solver.dataset.train) if solver.config.full_objective else None
         return [_evaluate(solver, name, split, full) for name, split in held_out.items() if split is not None]
 
@@ -66,7 +65,7 @@ def _evaluate(solver: SQHSolver, name: str, split: Split, full_objective: float 
     return EvaluationRecord(
         iteration=solver.iteration,
         split=name,
-        loss=float(loss.total(logits, split.y)) / loss.normaliser(split.y),
+        loss=float(loss.total(logits, split.y) / loss.normaliser(split.y)),
         accuracy=int(confusion.trace()) / len(split),
         auc=auc(logits.softmax(1).cpu(), split.y.cpu()),
         confusion=tuple(map(tuple, confusion.tolist())),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from bsqh_core.errors import ConfigError
+from bsqh_core.kernels import Conv2d, TanhMeanPool
 
 
 class ScaleShift(nn.Module):
@@ -136,13 +137,13 @@ def lenet5(channels: int, size: tuple[int, int], n_classes: int, widths: Sequenc
     """LeNet-5 (HB25 8.1): tanh and average pooling, no padding."""
     c1, c2, h1, h2 = widths
     convolutions = [
-        ControlLayer("conv1", nn.Conv2d(channels, c1, 5)),
-        ControlLayer("conv2", nn.Conv2d(c1, c2, 5), nn.Tanh(), nn.AvgPool2d(2)),
+        ControlLayer("conv1", Conv2d(channels, c1, 5)),
+        ControlLayer("conv2", Conv2d(c1, c2, 5), TanhMeanPool()),
     ]
     features = _features(convolutions, nn.AvgPool2d(2), channels, size)
     return Network(
         *convolutions,
-        ControlLayer("fc1", nn.Linear(features, h1), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten()),
+        ControlLayer("fc1", nn.Linear(features, h1), TanhMeanPool(), nn.Flatten()),
         ControlLayer("fc2", nn.Linear(h1, h2), nn.Tanh()),
         ControlLayer("fc3", nn.Linear(h2, n_classes), nn.Tanh()),
     )
@@ -156,9 +157,9 @@ def modified_lenet(channels: int, size: tuple[int, int], n_classes: int, widths:
         return ControlLayer(name, ScaleShift(width), nn.ReLU(), Normalise(width))
 
     convolutions = [
-        ControlLayer("conv1", nn.Conv2d(channels, c1, 5, padding=2)),
+        ControlLayer("conv1", Conv2d(channels, c1, 5, padding=2)),
         batch_norm("bn1", c1),
-        ControlLayer("conv2", nn.Conv2d(c1, c2, 5), nn.MaxPool2d(2)),
+        ControlLayer("conv2", Conv2d(c1, c2, 5), nn.MaxPool2d(2)),
         batch_norm("bn2", c2),
     ]
     features = _features(convolutions, nn.MaxPool2d(2), channels, size)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from bsqh_core.arithmetic import sum64, widened
+from bsqh_core.arithmetic import exact_arithmetic, sum64, widened
 from bsqh_core.controls import Controls
 from bsqh_core.datasets import Split
+from bsqh_core.lanes import Lanes
 from bsqh_core.networks import Network
 from bsqh_core.penalties import Penalty, plain_step
 
@@ -21,6 +23,12 @@ CPU_CHUNK = 500
 
 DEVICE_CHUNK = 20_000
 """The same on an accelerator, where larger passes are better and memory sets the limit."""
+
+LEAST_CHUNK = 64
+"""Smaller batches are not divided for the sake of the lanes."""
+
+CPU_STATES = 400 * 2**20
+"""Bytes of states that are kept for the backward sweep on a CPU: some 16,000 images in LeNet-5."""
 
 
 def class_weights(y: Tensor, n_classes: int) -> Tensor:
@@ -47,8 +55,8 @@ class Loss:
     weights: Tensor | None = None
     by_samples: bool = False
 
-    def normaliser(self, y: Tensor) -> float:
-        """What the sum of weighted losses over a batch is divided by."""
+    def normaliser(self, y: Tensor) -> Tensor | float:
+        """What the sum of weighted losses over a batch is divided by; a tensor is float64, 0-dim."""
         return float(len(y)) if self.weights is None or self.by_samples else sum64(self.weights[y])
 
     def total(self, logits: Tensor, y: Tensor) -> Tensor:
@@ -58,7 +66,7 @@ class Loss:
 
 
 class Objective:
-    """J_B(u) = mean loss over B + ρ Σ_l R(u_l), and its forward-backward sweep.
+    """J_B(u) = mean loss over B + ρ Σ_l R(u_l), and its forward and backward sweeps.
 
     Parameters
     ----------
@@ -73,43 +81,44 @@ class Objective:
         self, network: Network, controls: Controls, penalty: Penalty, loss: Loss, chunk: int | None = None
     ) -> None:
         self.network, self.controls, self.penalty, self.loss = network, controls, penalty, loss
-        self.chunk = chunk or (CPU_CHUNK if controls.flat.device.type == "cpu" else DEVICE_CHUNK)
+        on_cpu = controls.flat.device.type == "cpu"
+        self.chunk = chunk or (CPU_CHUNK if on_cpu else DEVICE_CHUNK)
+        # A batch that is taken whole needs torch's own threads.
+        self._bytes_a_sample = 0.0
+        self.lanes = Lanes(torch.get_num_threads() if on_cpu and not network.has_batch_norm else 1)
 
-    def _chunks(self, batch: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        whole = self.network.has_batch_norm and self.network.training
-        size = len(batch) if whole else self.chunk
-        return zip(batch.x.split(size), batch.y.split(size), strict=True)
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Settings under which sweeps and evaluations run: exact arithmetic, and the cores for the lanes."""
+        with exact_arithmetic(), self.lanes.at_work():
+            yield
 
-    def penalty_value(self) -> float:
-        """ρ Σ_l R(u_l) over the counted controls."""
+    def chunks(self, data: Split) -> list[tuple[Tensor, Tensor]]:
+        """Images and labels in nearly equal pieces, as many for each lane."""
+        pieces, lanes = math.ceil(len(data) / self.chunk), self.lanes.count
+        if self.network.has_batch_norm and self.network.training:
+            pieces = 1
+        elif len(data) >= lanes * LEAST_CHUNK:
+            pieces = lanes * math.ceil(pieces / lanes)
+        return list(zip(data.x.tensor_split(pieces), data.y.tensor_split(pieces), strict=True))
+
+    def penalty_value(self) -> Tensor:
+        """ρ Σ_l R(u_l) over the counted controls; float64, 0-dim."""
         return self.penalty.value(self.controls.flat[: self.controls.counted])
 
-    def loss_value(self, batch: Split) -> float:
-        """Mean loss over the batch, in the network's present mode; moves no running average."""
-        with torch.no_grad():
-            total = math.fsum(float(self.loss.total(self.network(x), y)) for x, y in self._chunks(batch))
-        return total / self.loss.normaliser(batch.y)
+    def forward(self, batch: Split, keep: bool = False, tracking: bool = False) -> ForwardSweep:
+        """One forward sweep over the batch at u, in training mode.
 
-    def sweep(self, batch: Split) -> tuple[float, Tensor]:
-        """One forward and one backward sweep at u, in training mode.
-
-        Returns
-        -------
-        loss : float
-            Mean loss over the batch.
-        F : Tensor
-            F_l = Σ_s ∂_u(p·λ_l) = −∂L_B/∂u_l for all layers, flat like `controls.flat`.
+        Parameters
+        ----------
+        keep : bool
+            Keep the states for the backward sweep, as far as memory allows.
+        tracking : bool
+            Let the running averages of batch normalisation take part.
         """
         self.network.train()
-        normaliser = self.loss.normaliser(batch.y)
-        F = torch.zeros_like(self.controls.flat)
-        losses = []
-        with torch.enable_grad(), self.network.tracking_statistics():
-            for x, y in self._chunks(batch):
-                loss = self.loss.total(self.network(x), y) / normaliser
-                self.controls.subtract(F, torch.autograd.grad(loss, self.controls.parameters))
-                losses.append(float(loss.detach()))
-        return math.fsum(losses), F
+        with self.network.tracking_statistics() if tracking else nullcontext():
+            return ForwardSweep(self, batch, keep)
 
     def trial(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
         """The maximiser of the augmented Hamiltonian in every layer (HB25 6.6), flat like u.
@@ -123,10 +132,90 @@ class Objective:
     def logits(self, data: Split) -> Tensor:
         """Outputs (N, classes) for all of `data` in evaluation mode, without gradients."""
         self.network.eval()
-        with torch.no_grad():
-            return torch.cat([self.network(x) for x, _ in self._chunks(data)])
+
+        def outputs(chunk: tuple[Tensor, Tensor]) -> Tensor:
+            with torch.no_grad():
+                return self.network(chunk[0])
+
+        return torch.cat(list(self.lanes.map(outputs, self.chunks(data))))
 
     def full(self, data: Split) -> float:
         """J_B over all of `data` in evaluation mode, so that batch-norm networks need not take it whole."""
         self.network.eval()
-        return self.loss_value(data) + self.penalty_value()
+        return float(ForwardSweep(self, data, keep=False).loss + self.penalty_value())
+
+    def states_memory(self, data: Split) -> int:
+        """Bytes that the states of all of `data` take while they wait for the backward sweep."""
+        self._bytes_a_sample = self._bytes_a_sample or self._measured_bytes(data)
+        return int(self._bytes_a_sample * len(data))
+
+    def _measured_bytes(self, data: Split) -> float:
+        """Bytes of states for one sample, from what a small forward sweep stores."""
+        stored = {self.controls.flat.untyped_storage().data_ptr(), data.x.untyped_storage().data_ptr()}
+        size = 0
+
+        def pack(tensor: Tensor) -> Tensor:
+            nonlocal size
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in stored:
+                stored.add(storage.data_ptr())
+                size += storage.nbytes()
+            return tensor
+
+        some = min(len(data), 64)
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            self.loss.total(self.network(data.x[:some]), data.y[:some])
+        return size / some
+
+
+class ForwardSweep:
+    """A forward sweep: its loss, and the states that wait for the backward sweep.
+
+    Attributes
+    ----------
+    loss : Tensor
+        Mean loss over the batch; float64, 0-dim.
+    """
+
+    def __init__(self, objective: Objective, batch: Split, keep: bool) -> None:
+        self._objective = objective
+        self._chunks = objective.chunks(batch)
+        self._normaliser = objective.loss.normaliser(batch.y)
+        self._kept = len(self._chunks) if keep else 0
+        if self._kept > 1:
+            share = _memory_for_states(batch.x.device) / objective.states_memory(batch)
+            self._kept = min(self._kept, int(share * self._kept))
+        self._totals: list[Tensor | None] = list(objective.lanes.map(self._forward, range(len(self._chunks))))
+        self.loss = torch.stack([total.detach() for total in self._totals if total is not None]).sum()
+        self.loss /= self._normaliser
+
+    def _total(self, index: int) -> Tensor:
+        x, y = self._chunks[index]
+        return self._objective.loss.total(self._objective.network(x), y)
+
+    def _forward(self, index: int) -> Tensor:
+        with torch.set_grad_enabled(index < self._kept):
+            return self._total(index)
+
+    def backward(self) -> Tensor:
+        """F_l = Σ_s ∂_u(p·λ_l) = −∂L_B/∂u_l for all layers, flat like `controls.flat`; once, and at the same u.
+
+        States that were not kept are computed again.
+        """
+        controls = self._objective.controls
+        F = torch.zeros_like(controls.flat)
+        for gradients in self._objective.lanes.map(self._gradients, range(len(self._chunks))):
+            controls.subtract(F, gradients)
+        return F
+
+    def _gradients(self, index: int) -> tuple[Tensor, ...]:
+        total, self._totals[index] = self._totals[index], None
+        with torch.enable_grad():
+            if total is None or not total.requires_grad:
+                total = self._total(index)
+            return torch.autograd.grad(total / self._normaliser, self._objective.controls.parameters)
+
+
+def _memory_for_states(device: torch.device) -> int:
+    """Bytes that the states of one sweep may take."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_STATES

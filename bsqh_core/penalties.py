@@ -23,8 +23,8 @@ class Penalty(Protocol):
 
     def __init__(self, alpha: float, rho: float) -> None: ...
 
-    def value(self, u: Tensor) -> float:
-        """ρ R(u), accumulated in float64; u has any shape."""
+    def value(self, u: Tensor) -> Tensor:
+        """ρ R(u), accumulated in float64, 0-dim; u has any shape."""
         ...
 
     def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
@@ -45,8 +45,8 @@ class NoPenalty:
     alpha: float = 0.0
     rho: float = 0.0
 
-    def value(self, u: Tensor) -> float:
-        return 0.0
+    def value(self, u: Tensor) -> Tensor:
+        return sum64(u[:0])
 
     def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
         return plain_step(u, F, eps)
@@ -59,11 +59,11 @@ class _Quadratic:
     alpha: float
     rho: float
 
-    def value(self, u: Tensor) -> float:
+    def value(self, u: Tensor) -> Tensor:
         quadratic = 0.5 * self.alpha * sum64(widened(u).square())
         return self.rho * (quadratic + (1 - self.alpha) * self._sparse(u))
 
-    def _sparse(self, u: Tensor) -> float:
+    def _sparse(self, u: Tensor) -> Tensor:
         raise NotImplementedError
 
     def _scaled_step(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
@@ -80,8 +80,8 @@ class L0(_Quadratic):
 
     title: ClassVar = "L⁰ and L²"
 
-    def _sparse(self, u: Tensor) -> float:
-        return float(torch.count_nonzero(u))
+    def _sparse(self, u: Tensor) -> Tensor:
+        return sum64(u != 0)
 
     def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
         return hardshrink(self._scaled_step(u, F, eps), math.sqrt(2 * self._kappa(eps)))
@@ -92,7 +92,7 @@ class ElasticNet(_Quadratic):
 
     title: ClassVar = "elastic net, L¹ and L²"
 
-    def _sparse(self, u: Tensor) -> float:
+    def _sparse(self, u: Tensor) -> Tensor:
         return sum64(u.abs())
 
     def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:

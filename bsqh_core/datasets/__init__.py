@@ -1,4 +1,4 @@
-"""Named data sets, own .npz files and own arrays as standardised tensors.
+"""Named data sets, own .npz files and own arrays as checked tensors.
 
 Importing this needs torch and NumPy alone; scikit-learn, torchvision and medmnist are imported by
 the sets that come from them.

@@ -1,8 +1,9 @@
-"""Arrays of any origin as checked, standardised tensors."""
+"""Arrays of any origin as checked tensors, and the scaling of images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,12 +94,20 @@ def checked_classes(classes: Sequence[str] | None, labels: dict[str, Tensor]) ->
     return names
 
 
-def standardise(images: dict[str, Tensor]) -> dict[str, Tensor]:
-    """uint8 images (N, C, H, W) as float32, scaled to [0, 1], then standardised per channel.
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of uint8 images scaled to [0, 1], by channel; float32, (1, C, 1, 1)."""
 
-    Mean and standard deviation are those of `images["training"]`; a constant channel is only centred.
-    """
-    train = images["training"]
+    mean: Tensor
+    std: Tensor
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """uint8 images (N, C, H, W) as float32, standardised, on their device."""
+        return x.float().div_(255).sub_(self.mean.to(x.device)).div_(self.std.to(x.device))
+
+
+def scaling_of(train: Tensor) -> Scaling:
+    """The scaling that standardises uint8 training images (N, C, H, W); a constant channel is only centred."""
     levels = torch.arange(256, dtype=torch.float64, device=train.device) / 255
     # A histogram gives both exactly, without a floating copy of the images.
     share = torch.stack([torch.bincount(train[:, c].flatten(), minlength=256) for c in range(train.shape[1])]).double()
@@ -106,10 +115,7 @@ def standardise(images: dict[str, Tensor]) -> dict[str, Tensor]:
     mean = share @ levels
     std = (share * (levels - mean[:, None]) ** 2).sum(dim=1).sqrt()
     std = torch.where((share > 0).sum(dim=1) > 1, std, 1.0)
-    centre, scale = (value.float().view(1, -1, 1, 1) for value in (mean, std))
-    return {
-        split: x.float().div_(255).sub_(centre.to(x.device)).div_(scale.to(x.device)) for split, x in images.items()
-    }
+    return Scaling(*(value.float().view(1, -1, 1, 1) for value in (mean, std)))
 
 
 def _numpy(values: Any, what: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bsqh_core.datasets.arrays import checked_classes, images_tensor, labels_tensor, standardise
+from bsqh_core.datasets.arrays import Scaling, checked_classes, images_tensor, labels_tensor, scaling_of
 from bsqh_core.errors import DataError
 
 # Not the seed of a run: runs that differ in their seed must train on the same images.
@@ -23,7 +23,7 @@ class Split:
     Attributes
     ----------
     x : Tensor
-        Images, floating, (N, C, H, W).
+        Images, (N, C, H, W): floating, or uint8 for `Dataset.to` to standardise.
     y : Tensor
         Class numbers, int64, (N,).
     """
@@ -53,6 +53,8 @@ class Dataset:
         Whether the images were computed, not measured.
     edition : str
         Which published edition of the data this is, where there are several.
+    scaling : Scaling | None
+        What standardises uint8 images; None if they are floating.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Dataset:
     classes: tuple[str, ...]
     synthetic: bool = False
     edition: str = ""
+    scaling: Scaling | None = None
 
     @property
     def channels(self) -> int:
@@ -96,8 +99,8 @@ class Dataset:
         Parameters
         ----------
         train, validation, test : (images, labels)
-            Images uint8 of shape (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W): scaled to [0, 1]
-            and standardised per channel with mean and standard deviation of the training images.
+            Images uint8 of shape (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W): `to` scales them to [0, 1]
+            and standardises them per channel with mean and standard deviation of the training images.
             Or floating, (N, C, H, W), (N, H, W, 1 or 3) or (N, H, W): values as they are (float16 becomes float32).
             Labels are whole numbers from 0, (N,) or (N, 1). Floating torch tensors are not copied.
         classes : sequence of str, optional
@@ -124,7 +127,6 @@ class Dataset:
                     "all splits need the same channels, size and number format."
                 )
         names = checked_classes(classes, y)
-        x = standardise(x) if x["training"].dtype == torch.uint8 else x
         splits = {split: Split(x[split], y[split]) for split in x}
         return cls(
             name=name,
@@ -135,6 +137,7 @@ class Dataset:
             classes=names,
             synthetic=synthetic,
             edition=edition,
+            scaling=scaling_of(x["training"]) if x["training"].dtype == torch.uint8 else None,
         )
 
     def subset(self, n: int) -> Dataset:
@@ -157,17 +160,22 @@ class Dataset:
         return replace(self, train=Split(self.train.x[chosen], self.train.y[chosen]))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Dataset:
-        """The same data set with its tensors on `device`, images as `dtype`, channels-last; labels stay int64."""
+        """The same data set ready for training: on `device`, images standardised, as `dtype`, channels-last.
+
+        Labels stay int64.
+        """
 
         def moved(split: Split) -> Split:
-            x = split.x.to(device, dtype, memory_format=torch.channels_last)
-            return Split(x, split.y.to(device))
+            x = split.x.to(device)  # as bytes, if they are: a quarter of the way's load
+            x = self.scaling.standardised(x) if self.scaling else x
+            return Split(x.to(dtype, memory_format=torch.channels_last), split.y.to(device))
 
         return replace(
             self,
             train=moved(self.train),
             validation=self.validation and moved(self.validation),
             test=self.test and moved(self.test),
+            scaling=None,
         )
 
 

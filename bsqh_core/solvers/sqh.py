@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
 
-from bsqh_core.arithmetic import exact_arithmetic
 from bsqh_core.augmentation import EPS_MAX, METHODS, sufficient_decrease
 from bsqh_core.clock import DeviceClock
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Dataset, Split
-from bsqh_core.objective import Objective
+from bsqh_core.objective import ForwardSweep, Objective
 from bsqh_core.records import Ending, IterationRecord, Outcome, Trial
 from bsqh_core.sampling import BatchSampler
 
@@ -60,6 +59,8 @@ class SQHSolver:
         self.should_stop: Callable[[], bool] = lambda: False
         self._sampler = sampler
         self._clock = DeviceClock(self.controls.flat.device)
+        self._keeps = config.batch_size == "full" and not self.network.has_batch_norm
+        self._kept: tuple[ForwardSweep, list[int]] | None = None
         self._strategy = METHODS[config.method].strategy(config.eps0, config.zeta, config.omega)
 
     @property
@@ -87,14 +88,10 @@ class SQHSolver:
         if self.ending is not None:
             raise RunEnded(self.ending.reason)
         eps_hat = self._strategy.eps_hat
-        with exact_arithmetic(), self._clock, self._all_or_nothing():
+        with self.objective.at_work(), self._clock, self._all_or_nothing():
             batch = self._sampler.draw(self.dataset.train)
-            loss, F = self.objective.sweep(batch)
-            before = Value(loss, self.objective.penalty_value())
-            if not math.isfinite(before.J):
-                self.ending = _diverged(before.J, self.iteration)
-                raise RunEnded(self.ending.reason)
-            trials, after = self._line_search(batch, before, F, eps_hat)
+            sweep = self._kept_sweep() or self.objective.forward(batch, keep=True, tracking=True)
+            trials, before, after = self._line_search(batch, sweep, eps_hat)
         self.iteration += 1
         last = trials[-1]
         if last.accepted:
@@ -115,28 +112,48 @@ class SQHSolver:
             device_seconds=self.device_seconds,
         )
 
-    def _line_search(self, batch: Split, before: Value, F: Tensor, eps_hat: float) -> tuple[list[Trial], Value]:
+    def _line_search(self, batch: Split, sweep: ForwardSweep, eps_hat: float) -> tuple[list[Trial], Value, Value]:
         """Try ε̂, με̂, μ²ε̂, … on one batch until a trial is accepted; the network keeps that trial.
 
-        If ε passes EPS_MAX first, no trial is accepted and the network keeps u.
+        If ε passes EPS_MAX first, no trial is accepted and the network keeps u. Returns the trials, and J
+        before and after them.
         """
-        flat = self.controls.flat
+        objective, flat = self.objective, self.controls.flat
+        F, loss, penalty = sweep.backward(), sweep.loss, objective.penalty_value()
         u = flat.clone()
         trials: list[Trial] = []
         while (eps := eps_hat * self.config.mu ** len(trials)) <= EPS_MAX:
             if self.should_stop():
                 self.ending = Ending(Outcome.STOPPED, f"Stopped after {self.iteration} iterations, as asked.")
                 raise RunEnded(self.ending.reason)
-            flat.copy_(self.objective.trial(u, F, eps))
-            step_norm = self.controls.norm(flat - u)
-            # At a fixed point w = u the test reads 0 > 0: accepted, whatever round-off J(w) would carry.
-            after = Value(self.objective.loss_value(batch), self.objective.penalty_value()) if step_norm else before
+            flat.copy_(objective.trial(u, F, eps))
+            trial = objective.forward(batch, keep=self._keeps)
+            # The one moment of a trial at which host and device wait for each other.
+            quantities = [loss, penalty, trial.loss, objective.penalty_value(), self.controls.norm(flat - u)]
+            *numbers, step_norm = torch.stack(quantities).tolist()
+            before, after = Value(*numbers[:2]), Value(*numbers[2:])
+            if not math.isfinite(before.J):
+                self.ending = _diverged(before.J, self.iteration)
+                raise RunEnded(self.ending.reason)
+            if step_norm == 0:
+                after = before  # A fixed point: the test reads 0 > 0, whatever round-off J(w) carries.
             accepted = sufficient_decrease(after.J, before.J, step_norm, self.config.eta)
             trials.append(Trial(eps, after.J, step_norm, accepted))
             if accepted:
-                return trials, after
+                self._kept = (trial, self._versions()) if self._keeps else None
+                return trials, before, after
+            del trial  # Its states take memory that the next trial's need.
         flat.copy_(u)
-        return trials, before
+        return trials, before, before
+
+    def _kept_sweep(self) -> ForwardSweep | None:
+        """The accepted trial's forward sweep: in full batch it is that of the next iteration too."""
+        kept, self._kept = self._kept, None
+        return kept[0] if kept and kept[1] == self._versions() else None
+
+    def _versions(self) -> list[int]:
+        """Changes whenever somebody writes to the controls, by whichever name."""
+        return [tensor._version for tensor in (self.controls.flat, *self.controls.parameters)]
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

@@ -41,7 +41,8 @@ def flat_forces(solver: SQHSolver, forces: list[torch.Tensor]) -> torch.Tensor:
 def test_costate_sweep_agrees_with_autograd(network: str, settings: dict) -> None:
     solver = make_solver(network, **settings)
     batch, objective = solver.dataset.train, solver.objective
-    loss, F = objective.sweep(batch)
+    sweep = objective.forward(batch, keep=True)
+    loss, F = float(sweep.loss), sweep.backward()
 
     states = forward_sweep(solver.network, batch.x)
     p_L = terminal_costate(objective.loss, states[-1], batch.y)
@@ -66,7 +67,7 @@ def test_the_trial_maximises_the_augmented_hamiltonian(network: str, penalty: st
     objective, controls, batch = solver.objective, solver.controls, solver.dataset.train
     states = forward_sweep(solver.network, batch.x)
     costates, _ = backward_sweep(solver.network, states, terminal_costate(objective.loss, states[-1], batch.y))
-    _, F = objective.sweep(batch)
+    F = objective.forward(batch, keep=True).backward()
     eps, u = 0.7, controls.flat.clone()
     w = objective.trial(u, F, eps)
     order = sorted(range(len(solver.network.layers)), key=lambda i: solver.network.layers[i].name not in controls.names)

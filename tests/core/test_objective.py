@@ -8,7 +8,7 @@ import torch
 
 from bsqh_core import Dataset, RunConfig, build_solver
 from bsqh_core.arithmetic import exact_arithmetic
-from bsqh_core.objective import class_weights
+from bsqh_core.objective import ForwardSweep, class_weights
 from helpers import make_dataset
 
 
@@ -20,8 +20,8 @@ def test_the_loss_is_summed_in_float64() -> None:
         losses = torch.nn.functional.cross_entropy(logits, train.y, reduction="none")
     assert losses.dtype == torch.float32
     exact = math.fsum(losses.tolist()) / 3000
-    assert solver.objective.loss_value(train) == pytest.approx(exact, rel=1e-14)
-    assert solver.objective.sweep(train)[0] == pytest.approx(exact, rel=1e-14)
+    for keep in (False, True):
+        assert float(solver.objective.forward(train, keep).loss) == pytest.approx(exact, rel=1e-14)
     assert abs(float(losses.mean()) - exact) > 1e-10 * exact, "a float32 mean is not good enough to tell"
 
 
@@ -32,7 +32,7 @@ def test_the_penalty_is_summed_in_float64(penalty: str) -> None:
     u = solver.controls.flat.tolist()
     sparse = sum(x != 0 for x in u) if penalty == "l0" else math.fsum(map(abs, u))
     exact = 0.7 * (0.15 * math.fsum(x * x for x in u) + 0.7 * sparse)
-    assert solver.objective.penalty_value() == pytest.approx(exact, rel=1e-14)
+    assert solver.objective.penalty_value().item() == pytest.approx(exact, rel=1e-14)
 
 
 def test_reduced_precision_is_off_while_training_and_as_before_afterwards(
@@ -40,14 +40,14 @@ def test_reduced_precision_is_off_while_training_and_as_before_afterwards(
 ) -> None:
     solver = build_solver(RunConfig(widths=(3, 4, 10, 8), device="cpu"), dataset)
     seen = []
-    loss_value = solver.objective.loss_value
+    forward = solver.objective.forward
 
-    def watched(batch: object) -> float:
+    def watched(*arguments: object, **options: object) -> ForwardSweep:
         cudnn = torch.backends.cudnn
         seen.append((cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, torch.get_float32_matmul_precision()))
-        return loss_value(batch)
+        return forward(*arguments, **options)
 
-    monkeypatch.setattr(solver.objective, "loss_value", watched)
+    monkeypatch.setattr(solver.objective, "forward", watched)
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:

@@ -1,7 +1,6 @@
 """The guarantees of Algorithm 1, and how a run ends."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from bsqh_core.augmentation import METHODS
 from bsqh_core.errors import ConfigError, DataError
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
-from bsqh_core.solvers import RunEnded, SQHSolver
+from bsqh_core.solvers import RunEnded
 from helpers import make_dataset
 
 WIDTHS = (3, 4, 10, 8)
@@ -152,14 +151,15 @@ def test_full_batch_is_the_whole_set_in_order(dataset: Dataset) -> None:
 def test_running_averages_move_once_an_iteration_in_the_sweep(dataset: Dataset) -> None:
     solver = build_solver(small(network="modified-lenet", batch_size=20), dataset)
     seen = []
-    sweep = solver.objective.sweep
+    forward = solver.objective.forward
 
-    def watched(batch: object) -> object:
-        result = sweep(batch)
-        seen.append([buffer.clone() for buffer in solver.network.buffers()])
+    def watched(batch: object, keep: bool = False, tracking: bool = False) -> object:
+        result = forward(batch, keep, tracking)
+        if tracking:
+            seen.append([buffer.clone() for buffer in solver.network.buffers()])
         return result
 
-    solver.objective.sweep = watched
+    solver.objective.forward = watched
     while len(solver.step().trials) < 3:
         pass
     assert all(torch.equal(a, b) for a, b in zip(seen[-1], solver.network.buffers(), strict=True))
@@ -226,34 +226,29 @@ class TestEndings:
     def test_a_trial_that_is_not_finite_is_rejected(self, dataset: Dataset) -> None:
         solver = build_solver(small(eps0=1e-12, mu=1e6, penalty="none"), dataset)
         solver.controls.flat.mul_(1e4)  # saturated, so that F is large enough to overflow float32 at this ε
-        solver.objective.sweep = _scaled(solver, 1e30)
+        trial = solver.objective.trial
+        solver.objective.trial = lambda u, F, eps: trial(u, F * 1e30, eps)
         record = solver.step()
         assert not math.isfinite(record.trials[0].J)
         assert not record.trials[0].accepted
         assert math.isfinite(record.J)
 
     def test_an_error_in_a_trial_restores_the_parameters(self, dataset: Dataset) -> None:
-        solver = build_solver(small(), dataset)
+        solver = build_solver(small(batch_size=20), dataset)
         solver.step()
         before = solver.controls.flat.clone()
 
-        def broken(batch: object) -> float:
+        forward = solver.objective.forward
+
+        def broken(batch: object, keep: bool = False, tracking: bool = False) -> object:
+            if tracking:
+                return forward(batch, keep, tracking)
             raise MemoryError
 
-        solver.objective.loss_value = broken
+        solver.objective.forward = broken
         with pytest.raises(MemoryError):
             solver.step()
         assert torch.equal(solver.controls.flat, before)
-
-
-def _scaled(solver: SQHSolver, factor: float) -> Callable:
-    sweep = solver.objective.sweep
-
-    def scaled(batch: object) -> tuple[float, torch.Tensor]:
-        loss, F = sweep(batch)
-        return loss, F * factor
-
-    return scaled
 
 
 class TestRefusals:

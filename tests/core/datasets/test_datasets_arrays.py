@@ -23,7 +23,7 @@ FLOATS = RNG.standard_normal((4, 1, 5, 6))
 def test_uint8_images_are_standardised_with_the_training_statistics():
     train = RNG.integers(0, 200, (20, 5, 6, 3), dtype=np.uint8)
     test = RNG.integers(100, 256, (7, 5, 6, 3), dtype=np.uint8)
-    data = Dataset.from_arrays((train, np.arange(20) % 3), test=(test, np.zeros(7, int)))
+    data = Dataset.from_arrays((train, np.arange(20) % 3), test=(test, np.zeros(7, int))).to("cpu", torch.float32)
     mean, std = (train / 255).mean(axis=(0, 1, 2)), (train / 255).std(axis=(0, 1, 2))
     for split, images in ((data.train, train), (data.test, test)):
         expected = ((images / 255 - mean) / std).transpose(0, 3, 1, 2)
@@ -38,14 +38,14 @@ def test_uint8_images_are_standardised_with_the_training_statistics():
 @settings(max_examples=40, deadline=None)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(4, 7))))
 def test_standardised_images_have_mean_0_and_deviation_1_or_0(images):
-    x = Dataset.from_arrays((images, np.zeros(len(images), int)), classes=("a", "b")).train.x.double()
+    x = Dataset.from_arrays((images, np.zeros(len(images), int)), classes=("a", "b")).to("cpu", torch.float64).train.x
     assert abs(x.mean()) < 1e-4
     assert abs(x.std(correction=0) - (0 if (images == images.flat[0]).all() else 1)) < 1e-4
 
 
 @pytest.mark.parametrize("level", [0, 7, 255])
 def test_constant_images_do_not_divide_by_zero(level):
-    data = Dataset.from_arrays((np.full((4, 5, 6), level, np.uint8), Y), test=(GREY, Y))
+    data = Dataset.from_arrays((np.full((4, 5, 6), level, np.uint8), Y), test=(GREY, Y)).to("cpu", torch.float32)
     assert data.train.x.abs().max() < 1e-6
     assert data.test.x.isfinite().all()
 

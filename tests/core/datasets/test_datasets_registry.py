@@ -81,7 +81,7 @@ def test_phantoms_are_declared_synthetic_and_unbalanced_as_the_real_set():
 
 
 def test_phantoms_can_be_told_apart_but_kidneys_hardly():
-    data = load_phantoms()
+    data = load_phantoms().to("cpu", torch.float32)
     means = torch.stack([data.train.x[data.train.y == c].mean(0).flatten() for c in range(11)])
     nearest = torch.cdist(data.test.x.flatten(1), means).argmin(1)
     right = (nearest == data.test.y).float()

@@ -1,0 +1,70 @@
+"""What measurements share: data, repetitions, median and spread, and the speed of the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bsqh_core import Dataset
+from bsqh_core.datasets import load_dataset
+
+
+def digits(n: int) -> Dataset:
+    """n training images: scikit-learn's digits over and over, each copy with a little noise of its own."""
+    base = load_dataset("digits").to("cpu", torch.float32).train
+    copies = -(-n // len(base))
+    noise = torch.randn(copies * len(base), *base.x.shape[1:], generator=torch.Generator().manual_seed(0))
+    return Dataset.from_arrays(train=((base.x.repeat(copies, 1, 1, 1) + 0.1 * noise)[:n], base.y.repeat(copies)[:n]))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def flops_per_second(dtype: torch.dtype = torch.float32) -> float:
+    """Speed of a 2,048 × 2,048 matrix product on all cores: the best of five."""
+    a, product = torch.randn(2, 2048, 2048, dtype=dtype)
+    return 2 * 2048**3 / min(seconds(lambda: torch.mm(a, a, out=product)) for _ in range(7))
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, smallest and largest of several repetitions."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values), "n": len(values)}
+
+
+def show(name: str, values: dict[str, float], unit: str = "") -> None:
+    """One line of the table."""
+    limits = f"[{values['least']:.3f} … {values['most']:.3f}]"
+    print(f"{name:58s} {values['median']:10.3f}{unit} {limits}, n = {values['n']}")
+
+
+def machine() -> dict[str, Any]:
+    """Where this was measured."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+        "matrix_product_gflops": flops_per_second() / 1e9,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
