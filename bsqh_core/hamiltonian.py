@@ -120,7 +120,7 @@ def step_with_delta_h(solver: SQHSolver) -> tuple[IterationRecord, float]:
     objective, controls = solver.objective, solver.controls
     u = controls.flat.clone()
     with objective.at_work():
-        F = objective.forward(solver.dataset.train, keep=True).backward()
+        _, F = objective.forward(solver.dataset.train).backward()
     record = solver.step()
 
     def augmented(w: Tensor) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -106,19 +106,27 @@ class Objective:
         """ρ Σ_l R(u_l) over the counted controls; float64, 0-dim."""
         return self.penalty.value(self.controls.flat[: self.controls.counted])
 
-    def forward(self, batch: Split, keep: bool = False, tracking: bool = False) -> ForwardSweep:
-        """One forward sweep over the batch at u, in training mode.
+    def sweep(self, batch: Split) -> tuple[Tensor, Tensor]:
+        """One forward and one backward sweep at u, in training mode; running averages of batch normalisation move.
 
-        Parameters
-        ----------
-        keep : bool
-            Keep the states for the backward sweep, as far as memory allows.
-        tracking : bool
-            Let the running averages of batch normalisation take part.
+        Returns
+        -------
+        loss : Tensor
+            Mean loss over the batch; float64, 0-dim.
+        F : Tensor
+            F_l = Σ_s ∂_u(p·λ_l) = −∂L_B/∂u_l for all layers, flat like `controls.flat`.
         """
         self.network.train()
-        with self.network.tracking_statistics() if tracking else nullcontext():
-            return ForwardSweep(self, batch, keep)
+        with self.network.tracking_statistics():
+            return ForwardSweep(self, batch).backward()
+
+    def forward(self, batch: Split, keep: bool = False) -> ForwardSweep:
+        """One forward sweep at u, in training mode; no running average moves.
+
+        With `keep` its states wait for a backward sweep, as far as memory allows.
+        """
+        self.network.train()
+        return ForwardSweep(self, batch).run(keep)
 
     def trial(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
         """The maximiser of the augmented Hamiltonian in every layer (HB25 6.6), flat like u.
@@ -142,7 +150,7 @@ class Objective:
     def full(self, data: Split) -> float:
         """J_B over all of `data` in evaluation mode, so that batch-norm networks need not take it whole."""
         self.network.eval()
-        return float(ForwardSweep(self, data, keep=False).loss + self.penalty_value())
+        return float(ForwardSweep(self, data).run().loss + self.penalty_value())
 
     def states_memory(self, data: Split) -> int:
         """Bytes that the states of all of `data` take while they wait for the backward sweep."""
@@ -174,46 +182,62 @@ class ForwardSweep:
     Attributes
     ----------
     loss : Tensor
-        Mean loss over the batch; float64, 0-dim.
+        Mean loss over the batch, once it has run; float64, 0-dim.
     """
 
-    def __init__(self, objective: Objective, batch: Split, keep: bool) -> None:
+    loss: Tensor
+
+    def __init__(self, objective: Objective, batch: Split) -> None:
         self._objective = objective
+        self._batch = batch
         self._chunks = objective.chunks(batch)
         self._normaliser = objective.loss.normaliser(batch.y)
-        self._kept = len(self._chunks) if keep else 0
-        if self._kept > 1:
-            share = _memory_for_states(batch.x.device) / objective.states_memory(batch)
-            self._kept = min(self._kept, int(share * self._kept))
-        self._totals: list[Tensor | None] = list(objective.lanes.map(self._forward, range(len(self._chunks))))
-        self.loss = torch.stack([total.detach() for total in self._totals if total is not None]).sum()
-        self.loss /= self._normaliser
+        self._waiting: dict[int, Tensor] = {}
+
+    def run(self, keep: bool = False) -> ForwardSweep:
+        """Go forward; with `keep`, keep the states of as many chunks as there is memory for."""
+        kept = 0
+        if keep:
+            needed = self._objective.states_memory(self._batch)
+            kept = len(self._chunks) * min(needed, _memory_for_states(self._batch.x.device)) // needed
+
+        def forward(index: int) -> Tensor:
+            with torch.set_grad_enabled(index < kept):
+                total = self._total(index)
+            if index < kept:
+                self._waiting[index] = total
+            return total.detach()
+
+        self._add_up(self._objective.lanes.map(forward, range(len(self._chunks))))
+        return self
+
+    def backward(self) -> tuple[Tensor, Tensor]:
+        """The loss and F, as `Objective.sweep` has them; at the u of the forward sweep, if that has run, and once.
+
+        States that were not kept are computed again, or now.
+        """
+        controls = self._objective.controls
+        F = torch.zeros_like(controls.flat)
+        totals = []
+
+        def back(index: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+            with torch.enable_grad():
+                total = self._waiting.pop(index, None)
+                total = self._total(index) if total is None else total
+                return total.detach(), torch.autograd.grad(total / self._normaliser, controls.parameters)
+
+        for total, gradients in self._objective.lanes.map(back, range(len(self._chunks))):
+            totals.append(total)
+            controls.subtract(F, gradients)
+        self._add_up(totals)
+        return self.loss, F
 
     def _total(self, index: int) -> Tensor:
         x, y = self._chunks[index]
         return self._objective.loss.total(self._objective.network(x), y)
 
-    def _forward(self, index: int) -> Tensor:
-        with torch.set_grad_enabled(index < self._kept):
-            return self._total(index)
-
-    def backward(self) -> Tensor:
-        """F_l = Σ_s ∂_u(p·λ_l) = −∂L_B/∂u_l for all layers, flat like `controls.flat`; once, and at the same u.
-
-        States that were not kept are computed again.
-        """
-        controls = self._objective.controls
-        F = torch.zeros_like(controls.flat)
-        for gradients in self._objective.lanes.map(self._gradients, range(len(self._chunks))):
-            controls.subtract(F, gradients)
-        return F
-
-    def _gradients(self, index: int) -> tuple[Tensor, ...]:
-        total, self._totals[index] = self._totals[index], None
-        with torch.enable_grad():
-            if total is None or not total.requires_grad:
-                total = self._total(index)
-            return torch.autograd.grad(total / self._normaliser, self._objective.controls.parameters)
+    def _add_up(self, totals: Iterable[Tensor]) -> None:
+        self.loss = torch.stack(list(totals)).sum() / self._normaliser
 
 
 def _memory_for_states(device: torch.device) -> int:

@@ -81,7 +81,7 @@ class L0(_Quadratic):
     title: ClassVar = "L⁰ and L²"
 
     def _sparse(self, u: Tensor) -> Tensor:
-        return sum64(u != 0)
+        return widened(torch.count_nonzero(u))
 
     def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
         return hardshrink(self._scaled_step(u, F, eps), math.sqrt(2 * self._kappa(eps)))

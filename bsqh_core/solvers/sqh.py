@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from bsqh_core.augmentation import EPS_MAX, METHODS, sufficient_decrease
 from bsqh_core.clock import DeviceClock
@@ -90,8 +91,9 @@ class SQHSolver:
         eps_hat = self._strategy.eps_hat
         with self.objective.at_work(), self._clock, self._all_or_nothing():
             batch = self._sampler.draw(self.dataset.train)
-            sweep = self._kept_sweep() or self.objective.forward(batch, keep=True, tracking=True)
-            trials, before, after = self._line_search(batch, sweep, eps_hat)
+            kept = self._kept_sweep()
+            loss, F = kept.backward() if kept else self.objective.sweep(batch)
+            trials, before, after = self._line_search(batch, loss, F, eps_hat)
         self.iteration += 1
         last = trials[-1]
         if last.accepted:
@@ -112,15 +114,16 @@ class SQHSolver:
             device_seconds=self.device_seconds,
         )
 
-    def _line_search(self, batch: Split, sweep: ForwardSweep, eps_hat: float) -> tuple[list[Trial], Value, Value]:
+    def _line_search(
+        self, batch: Split, loss: Tensor, F: Tensor, eps_hat: float
+    ) -> tuple[list[Trial], Value, Value]:
         """Try ε̂, με̂, μ²ε̂, … on one batch until a trial is accepted; the network keeps that trial.
 
         If ε passes EPS_MAX first, no trial is accepted and the network keeps u. Returns the trials, and J
         before and after them.
         """
         objective, flat = self.objective, self.controls.flat
-        F, loss, penalty = sweep.backward(), sweep.loss, objective.penalty_value()
-        u = flat.clone()
+        u, penalty = flat.clone(), objective.penalty_value()
         trials: list[Trial] = []
         while (eps := eps_hat * self.config.mu ** len(trials)) <= EPS_MAX:
             if self.should_stop():

@@ -41,8 +41,7 @@ def flat_forces(solver: SQHSolver, forces: list[torch.Tensor]) -> torch.Tensor:
 def test_costate_sweep_agrees_with_autograd(network: str, settings: dict) -> None:
     solver = make_solver(network, **settings)
     batch, objective = solver.dataset.train, solver.objective
-    sweep = objective.forward(batch, keep=True)
-    loss, F = float(sweep.loss), sweep.backward()
+    loss, F = objective.sweep(batch)
 
     states = forward_sweep(solver.network, batch.x)
     p_L = terminal_costate(objective.loss, states[-1], batch.y)
@@ -54,7 +53,7 @@ def test_costate_sweep_agrees_with_autograd(network: str, settings: dict) -> Non
     for layer in solver.network.layers:
         expected.append(layer(expected[-1]))
     mean = objective.loss.total(expected[-1], batch.y) / objective.loss.normaliser(batch.y)
-    assert mean.item() == pytest.approx(loss, rel=1e-12)
+    assert mean.item() == pytest.approx(loss.item(), rel=1e-12)
     for state, costate, gradient in zip(states, costates, torch.autograd.grad(mean, expected), strict=True):
         assert costate.shape == state.shape
         torch.testing.assert_close(costate, -gradient, rtol=1e-11, atol=1e-15)
@@ -67,7 +66,7 @@ def test_the_trial_maximises_the_augmented_hamiltonian(network: str, penalty: st
     objective, controls, batch = solver.objective, solver.controls, solver.dataset.train
     states = forward_sweep(solver.network, batch.x)
     costates, _ = backward_sweep(solver.network, states, terminal_costate(objective.loss, states[-1], batch.y))
-    F = objective.forward(batch, keep=True).backward()
+    _, F = objective.sweep(batch)
     eps, u = 0.7, controls.flat.clone()
     w = objective.trial(u, F, eps)
     order = sorted(range(len(solver.network.layers)), key=lambda i: solver.network.layers[i].name not in controls.names)

@@ -21,7 +21,8 @@ def test_the_loss_is_summed_in_float64() -> None:
     assert losses.dtype == torch.float32
     exact = math.fsum(losses.tolist()) / 3000
     for keep in (False, True):
-        assert float(solver.objective.forward(train, keep).loss) == pytest.approx(exact, rel=1e-14)
+        assert solver.objective.forward(train, keep).loss.item() == pytest.approx(exact, rel=1e-14)
+    assert solver.objective.sweep(train)[0].item() == pytest.approx(exact, rel=1e-14)
     assert abs(float(losses.mean()) - exact) > 1e-10 * exact, "a float32 mean is not good enough to tell"
 
 

@@ -73,7 +73,7 @@ def test_device_seconds_are_those_of_the_iterations(dataset: Dataset, monkeypatc
 
 def test_an_error_becomes_a_sentence(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = make(dataset)
-    monkeypatch.setattr(solver.objective, "forward", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(solver.objective, "sweep", lambda batch: 1 / 0)
     assert [r for r in drive(solver, Control()) if isinstance(r, IterationRecord)] == []
     assert solver.ending.outcome is Outcome.FAILED
     assert "ZeroDivisionError" in solver.ending.reason

@@ -151,15 +151,14 @@ def test_full_batch_is_the_whole_set_in_order(dataset: Dataset) -> None:
 def test_running_averages_move_once_an_iteration_in_the_sweep(dataset: Dataset) -> None:
     solver = build_solver(small(network="modified-lenet", batch_size=20), dataset)
     seen = []
-    forward = solver.objective.forward
+    sweep = solver.objective.sweep
 
-    def watched(batch: object, keep: bool = False, tracking: bool = False) -> object:
-        result = forward(batch, keep, tracking)
-        if tracking:
-            seen.append([buffer.clone() for buffer in solver.network.buffers()])
+    def watched(batch: object) -> object:
+        result = sweep(batch)
+        seen.append([buffer.clone() for buffer in solver.network.buffers()])
         return result
 
-    solver.objective.forward = watched
+    solver.objective.sweep = watched
     while len(solver.step().trials) < 3:
         pass
     assert all(torch.equal(a, b) for a, b in zip(seen[-1], solver.network.buffers(), strict=True))
@@ -234,15 +233,11 @@ class TestEndings:
         assert math.isfinite(record.J)
 
     def test_an_error_in_a_trial_restores_the_parameters(self, dataset: Dataset) -> None:
-        solver = build_solver(small(batch_size=20), dataset)
+        solver = build_solver(small(), dataset)
         solver.step()
         before = solver.controls.flat.clone()
 
-        forward = solver.objective.forward
-
-        def broken(batch: object, keep: bool = False, tracking: bool = False) -> object:
-            if tracking:
-                return forward(batch, keep, tracking)
+        def broken(batch: object, keep: bool = False) -> object:
             raise MemoryError
 
         solver.objective.forward = broken
