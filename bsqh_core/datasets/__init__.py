@@ -6,7 +6,7 @@ the sets that come from them.
 
 from bsqh_core.datasets.dataset import Dataset, Split
 from bsqh_core.datasets.npz import MAX_NPZ_BYTES, NPZ_FORMAT
-from bsqh_core.datasets.registry import DATASETS, DatasetEntry, data_directory, load_dataset
+from bsqh_core.datasets.registry import DATASETS, DatasetEntry, cache_directory, data_directory, load_dataset
 
 __all__ = [
     "DATASETS",
@@ -15,6 +15,7 @@ __all__ = [
     "Dataset",
     "DatasetEntry",
     "Split",
+    "cache_directory",
     "data_directory",
     "load_dataset",
 ]

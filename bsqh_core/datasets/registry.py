@@ -85,8 +85,12 @@ _cache_lock = threading.Lock()
 
 def data_directory() -> Path:
     """The folder of downloaded data: `BSQH_DATA_DIR`, else `bsqh-studio` in the user's cache folder."""
-    if chosen := os.environ.get("BSQH_DATA_DIR"):
-        return Path(chosen).expanduser()
+    chosen = os.environ.get("BSQH_DATA_DIR")
+    return Path(chosen).expanduser() if chosen else cache_directory()
+
+
+def cache_directory() -> Path:
+    """`bsqh-studio` in the user's cache folder."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

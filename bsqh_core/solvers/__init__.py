@@ -14,6 +14,7 @@ from bsqh_core.objective import Loss, Objective, class_weights
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.sqh import RunEnded, SQHSolver
+from bsqh_core.tuning import choose_chunk
 
 __all__ = ["RunEnded", "SQHSolver", "build_solver"]
 
@@ -69,4 +70,6 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver
         PENALTIES[config.penalty](config.alpha, config.rho),
         Loss(weights, by_samples=config.weighted_mean == "samples"),
     )
-    return SQHSolver(config, dataset.to(device, dtype), objective, BatchSampler(config.batch_size, batches))
+    dataset = dataset.to(device, dtype)
+    choose_chunk(objective, config, dataset.train)
+    return SQHSolver(config, dataset, objective, BatchSampler(config.batch_size, batches))

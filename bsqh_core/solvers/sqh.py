@@ -114,9 +114,7 @@ class SQHSolver:
             device_seconds=self.device_seconds,
         )
 
-    def _line_search(
-        self, batch: Split, loss: Tensor, F: Tensor, eps_hat: float
-    ) -> tuple[list[Trial], Value, Value]:
+    def _line_search(self, batch: Split, loss: Tensor, F: Tensor, eps_hat: float) -> tuple[list[Trial], Value, Value]:
         """Try ε̂, με̂, μ²ε̂, … on one batch until a trial is accepted; the network keeps that trial.
 
         If ε passes EPS_MAX first, no trial is accepted and the network keeps u. Returns the trials, and J
