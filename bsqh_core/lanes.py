@@ -31,7 +31,12 @@ class Lanes:
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterable[Result]:
         """The results in the order of the items."""
-        return self._pool.map(function, items) if self._pool and len(items) > 1 else map(function, items)
+        if self._pool and len(items) > 1:
+            try:
+                return self._pool.map(function, items)
+            except RuntimeError:
+                pass  # The interpreter ends and starts no more tasks; the run is to end in good order.
+        return map(function, items)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -99,6 +99,8 @@ class SQHSolver:
         if last.accepted:
             self._strategy.update(last.eps, len(trials) - 1)
         self.ending = self._reason_to_end(last)
+        if self.ending:
+            self._kept = None
         return IterationRecord(
             iteration=self.iteration,
             J=after.J,

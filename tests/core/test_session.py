@@ -1,6 +1,7 @@
 """Driving a run: cadence, pause, stop, failures, the summary; and the worker's queue."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -69,6 +70,26 @@ def test_device_seconds_are_those_of_the_iterations(dataset: Dataset, monkeypatc
     second = solver.step()
     assert first.device_seconds >= 0.1
     assert 0.1 <= second.device_seconds - first.device_seconds < 3
+
+
+def test_a_process_that_ends_stops_its_run_in_good_order() -> None:
+    program = """
+import atexit, logging, time
+from bsqh_core import RunConfig
+from bsqh_core.worker import Worker
+logging.basicConfig()
+worker = Worker()
+run = worker.submit(RunConfig(iterations=10**6, device="cpu"))
+atexit.register(lambda: print(run.ending.outcome))
+atexit.register(worker.close)
+while not (run.history and len(run.history) > 2):
+    time.sleep(0.05)
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert (result.stdout.strip(), result.stderr, result.returncode) == ("stopped", "", 0)
 
 
 def test_an_error_becomes_a_sentence(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
