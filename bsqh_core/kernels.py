@@ -1,7 +1,7 @@
 """Maps of the networks in forms that keep a CPU busy; elsewhere they are torch's own.
 
-The mathematics is that of `nn.Conv2d` and of `nn.Tanh` before `nn.AvgPool2d(2)`, to the round-off of
-sums taken in another order. What each form brought is measured in docs/performance.md.
+The mathematics is that of `nn.Conv2d` and of `nn.Tanh` before `nn.AvgPool2d(2)`; results differ by an
+absolute error of the size of round-off. What each form brought is measured in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ VECTOR = 16
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution with stride 1; on a CPU it fills the vector where there are few channels."""
+    """A convolution with stride 1 and a bias; on a CPU it fills the vector where there are few channels.
+
+    Padding is less than the kernel's side.
+    """
+
+    def __init__(self, into: int, out: int, kernel: int, padding: int = 0) -> None:
+        super().__init__(into, out, kernel, padding=padding)
 
     def forward(self, input: Tensor) -> Tensor:
         padding = cast("tuple[int, int]", self.padding)

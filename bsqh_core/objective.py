@@ -14,7 +14,7 @@ from torch.nn import functional as fn
 from bsqh_core.arithmetic import exact_arithmetic, sum64, widened
 from bsqh_core.controls import Controls
 from bsqh_core.datasets import Split
-from bsqh_core.lanes import Lanes
+from bsqh_core.lanes import CORES, Lanes
 from bsqh_core.networks import Network
 from bsqh_core.penalties import Penalty, plain_step
 
@@ -24,7 +24,7 @@ CPU_CHUNK = 500
 DEVICE_CHUNK = 20_000
 """The same on an accelerator, where larger passes are better and memory sets the limit."""
 
-LEAST_CHUNK = 64
+LEAST_CHUNK = 32
 """Smaller batches are not divided for the sake of the lanes."""
 
 CPU_STATES = 400 * 2**20
@@ -73,7 +73,7 @@ class Objective:
     network, controls, penalty, loss
         What is evaluated; parameters are read from `controls.flat`.
     chunk : int | None
-        Samples in one pass. Batch normalisation couples the samples of a batch: such networks
+        Samples in one pass, about. Batch normalisation couples the samples of a batch: such networks
         always take a training batch whole.
     """
 
@@ -85,7 +85,8 @@ class Objective:
         self.chunk = chunk or (CPU_CHUNK if on_cpu else DEVICE_CHUNK)
         # A batch that is taken whole needs torch's own threads.
         self._bytes_a_sample = 0.0
-        self.lanes = Lanes(torch.get_num_threads() if on_cpu and not network.has_batch_norm else 1)
+        self.lanes = Lanes(CORES if on_cpu and not network.has_batch_norm else 1)
+        self.multiple = self.lanes.count
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -94,12 +95,15 @@ class Objective:
             yield
 
     def chunks(self, data: Split) -> list[tuple[Tensor, Tensor]]:
-        """Images and labels in nearly equal pieces, as many for each lane."""
-        pieces, lanes = math.ceil(len(data) / self.chunk), self.lanes.count
+        """Images and labels in nearly equal pieces, as many for each lane.
+
+        Their number, and with it the round-off, depends on `chunk` and `multiple`, not on the lanes.
+        """
         if self.network.has_batch_norm and self.network.training:
             pieces = 1
-        elif len(data) >= lanes * LEAST_CHUNK:
-            pieces = lanes * math.ceil(pieces / lanes)
+        else:
+            multiple = max(1, min(self.multiple, len(data) // LEAST_CHUNK))
+            pieces = multiple * math.ceil(len(data) / self.chunk / multiple)
         return list(zip(data.x.tensor_split(pieces), data.y.tensor_split(pieces), strict=True))
 
     def penalty_value(self) -> Tensor:
@@ -241,5 +245,8 @@ class ForwardSweep:
 
 
 def _memory_for_states(device: torch.device) -> int:
-    """Bytes that the states of one sweep may take."""
-    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_STATES
+    """Bytes that the states of one sweep may take: half of what is free on a CUDA device, torch's cache included."""
+    if device.type != "cuda":
+        return CPU_STATES
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return (torch.cuda.mem_get_info(device)[0] + cached) // 2

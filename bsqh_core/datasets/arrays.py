@@ -25,6 +25,8 @@ def images_tensor(x: Any, split: str) -> Tensor:
         If they are not uint8 or floating, not of a known shape, empty or not finite.
     """
     x = x.detach() if isinstance(x, Tensor) else _from_numpy(x, f"{split} images")
+    if x.dtype == torch.uint8:
+        x = x.clone()  # its scaling is taken now, and it is standardised later
     expected = "(N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W)"
     if x.is_floating_point():
         expected = "(N, C, H, W), (N, H, W, 1 or 3) or (N, H, W)"

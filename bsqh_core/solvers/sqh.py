@@ -61,7 +61,7 @@ class SQHSolver:
         self._sampler = sampler
         self._clock = DeviceClock(self.controls.flat.device)
         self._keeps = config.batch_size == "full" and not self.network.has_batch_norm
-        self._kept: tuple[ForwardSweep, list[int]] | None = None
+        self._kept: tuple[ForwardSweep, Tensor] | None = None
         self._strategy = METHODS[config.method].strategy(config.eps0, config.zeta, config.omega)
 
     @property
@@ -131,7 +131,7 @@ class SQHSolver:
                 raise RunEnded(self.ending.reason)
             flat.copy_(objective.trial(u, F, eps))
             trial = objective.forward(batch, keep=self._keeps)
-            # The one moment of a trial at which host and device wait for each other.
+            # The one moment of a trial at which the host waits for a CUDA device.
             quantities = [loss, penalty, trial.loss, objective.penalty_value(), self.controls.norm(flat - u)]
             *numbers, step_norm = torch.stack(quantities).tolist()
             before, after = Value(*numbers[:2]), Value(*numbers[2:])
@@ -143,7 +143,7 @@ class SQHSolver:
             accepted = sufficient_decrease(after.J, before.J, step_norm, self.config.eta)
             trials.append(Trial(eps, after.J, step_norm, accepted))
             if accepted:
-                self._kept = (trial, self._versions()) if self._keeps else None
+                self._kept = (trial, flat.clone()) if self._keeps else None
                 return trials, before, after
             del trial  # Its states take memory that the next trial's need.
         flat.copy_(u)
@@ -152,11 +152,8 @@ class SQHSolver:
     def _kept_sweep(self) -> ForwardSweep | None:
         """The accepted trial's forward sweep: in full batch it is that of the next iteration too."""
         kept, self._kept = self._kept, None
-        return kept[0] if kept and kept[1] == self._versions() else None
-
-    def _versions(self) -> list[int]:
-        """Changes whenever somebody writes to the controls, by whichever name."""
-        return [tensor._version for tensor in (self.controls.flat, *self.controls.parameters)]
+        # Between two iterations anybody may write to the controls.
+        return kept[0] if kept and torch.equal(kept[1], self.controls.flat) else None
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -200,6 +197,7 @@ class SQHSolver:
             "iteration": self.iteration,
             "device_seconds": self.device_seconds,
             "network": {name: tensor.clone() for name, tensor in self.network.state_dict().items()},
+            "chunks": (self.objective.chunk, self.objective.multiple),
             "strategy": self._strategy.state_dict(),
             "sampler": self._sampler.generator.get_state(),
             "ending": self.ending and (self.ending.outcome.value, self.ending.reason),
@@ -211,6 +209,7 @@ class SQHSolver:
         A finished run goes on under a larger `iterations`, a stopped one in any case.
         """
         self.network.load_state_dict(state["network"])
+        self.objective.chunk, self.objective.multiple = state["chunks"]
         self._strategy.load_state_dict(state["strategy"])
         self._sampler.generator.set_state(state["sampler"])
         self._clock.seconds = state["device_seconds"]

@@ -12,6 +12,7 @@ import pytest
 
 from bsqh_core import RunConfig, build_solver
 from bsqh_core.config import DTYPES
+from bsqh_core.lanes import Lanes
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MINI_BATCH = {"batch_size": 128, "zeta": 1.0, "mu": 1.1}
@@ -41,7 +42,10 @@ def trajectory(case: str, dtype: str) -> dict[str, list]:
     """Columns of the first records; float64 numbers survive JSON to the last bit."""
     iterations, _ = length_and_tolerance(case, dtype)
     config = RunConfig(train_samples=600, iterations=iterations, dtype=dtype, device="cpu", **CASES[case])
-    records = list(build_solver(config))
+    solver = build_solver(config)
+    if not solver.network.has_batch_norm:
+        solver.objective.lanes = Lanes(2)
+    records = list(solver)
     names = ("J", "J_before", "penalty", "step_norm", "eps", "line_search_steps", "nonzeros_by_layer")
     return {name: [getattr(record, name) for record in records] for name in names}
 

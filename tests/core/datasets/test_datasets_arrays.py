@@ -91,6 +91,14 @@ def test_byte_order_and_read_only_arrays_do_not_matter():
     assert data.train.y.tolist() == Y.tolist()
 
 
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_bytes_are_independent_of_the_images_given(make):
+    images = make(GREY)
+    data = Dataset.from_arrays((images, Y))
+    images[:] = 0
+    assert np.array_equal(data.train.x[:, 0].numpy(), GREY)
+
+
 def test_the_set_is_independent_of_the_arrays_given():
     images, labels = FLOATS.copy(), Y.copy()
     data = Dataset.from_arrays((images, labels))
