@@ -43,6 +43,13 @@ class Chart {
       }
     });
     this.resized.observe(div);
+    // Drawing takes a browser without a GPU much time: charts that nobody sees wait until somebody does.
+    this.seen = true;
+    this.viewed = new IntersectionObserver((entries) => {
+      this.seen = entries.at(-1).isIntersecting;
+      if (this.seen && this.waiting) this.draw();
+    });
+    this.viewed.observe(div);
   }
 
   show(data) {
@@ -53,8 +60,8 @@ class Chart {
   }
 
   async draw() {
-    this.waiting = this.held;
-    if (this.held) return;
+    this.waiting = this.held || (this.drawn && !this.seen);
+    if (this.waiting) return;
     try {
       await loadPlotly(this.data.version);
     } catch (error) {
@@ -77,6 +84,7 @@ class Chart {
     this.removed = true;
     charts.delete(this.div);
     this.resized.disconnect();
+    this.viewed.disconnect();
     for (const name of ["pointerup", "pointercancel"]) window.removeEventListener(name, this.release, true);
     if (this.drawn) window.Plotly.purge(this.div);
   }

@@ -192,6 +192,18 @@ def test_follows_theme_and_width(chart) -> None:
     assert_never_blank(chart)
 
 
+def test_out_of_sight_it_waits(chart) -> None:
+    style = "document.querySelector('.bsqh-live-plot').style"
+    chart.evaluate(f"{style}.marginTop = '3000px'")
+    more = f"rows => {ROWS} > rows + 50"
+    chart.wait_for_function(more, arg=chart.evaluate(ROWS))
+    drawn = chart.evaluate(POINTS)
+    chart.wait_for_function(more, arg=chart.evaluate(ROWS))
+    assert chart.evaluate(POINTS) == drawn
+    chart.evaluate(f"{style}.marginTop = ''")
+    chart.wait_for_function(f"{POINTS} > {drawn}")
+
+
 def test_leaves_nothing_behind(chart) -> None:
     toggle = chart.get_by_text("second chart")
     toggle.click()
