@@ -22,7 +22,7 @@ SAMPLES, WARM_UP, ITERATIONS = 20_000, 2, 6
 
 
 def measure(repetitions: int) -> dict[str, Any]:
-    """Both methods from the same weights, by turns; memory last, as the yardstick needs more of it."""
+    """Both methods from the same weights, by turns, each in a process or a solver of its own."""
     peak = peak_memory()
     data = digits(SAMPLES)
     forward, both = flops()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ def measure(repetitions: int) -> dict[str, Any]:
         took = records[-1].device_seconds - records[WARM_UP - 1].device_seconds
         batches = [Split(x, y) for x, y in zip(data.train.x.split(BATCH), data.train.y.split(BATCH), strict=True)]
         bare_passes(solver, records[:WARM_UP], batches)
-        bare = seconds(lambda: bare_passes(solver, records[WARM_UP:], batches))  # noqa: B023
+        bare = seconds(partial(bare_passes, solver, records[WARM_UP:], batches))
         ours.append(1000 * took / ITERATIONS)
         ratios.append(took / bare)
     results = {"milliseconds": spread(ours), "bare_passes": spread(ratios)}
