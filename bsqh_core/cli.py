@@ -8,19 +8,25 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from bsqh_core.config import RunConfig
 from bsqh_core.errors import UserError
 from bsqh_core.history import History
 from bsqh_core.presets import PRESETS
-from bsqh_core.records import IterationRecord
+from bsqh_core.records import IterationRecord, Outcome, State
 from bsqh_core.session import Control, drive, failure, summary
 from bsqh_core.solvers import build_solver
+from bsqh_core.store import Histories, Store
+from bsqh_core.worker import Worker
 
+_NO_STORE = Path()
 log = logging.getLogger(__name__)
 
 
@@ -62,11 +68,30 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train one network")
     train.add_argument("--preset", choices=PRESETS, metavar="NAME", help="start from this preset; see `presets`")
-    train.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line")
+    train.add_argument(
+        "--store",
+        nargs="?",
+        const=None,
+        default=_NO_STORE,
+        type=Path,
+        metavar="FOLDER",
+        help="keep the run in the store in this folder (default: that of the dashboard), where every page shows it",
+    )
+    _add_json(train)
     train.set_defaults(command=_train)
     for item in fields(RunConfig):
         _add_flag(train, item.name)
+
+    resume = commands.add_parser("resume", help="go on with a stored run that was stopped or interrupted")
+    resume.add_argument("uid", help="its name, as in the address of its page")
+    resume.add_argument("--store", type=Path, metavar="FOLDER", help="where it is (default: the dashboard's store)")
+    _add_json(resume)
+    resume.set_defaults(command=_resume)
     return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, the last line")
 
 
 def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
@@ -102,30 +127,68 @@ def _presets(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     given = {item.name: getattr(arguments, item.name) for item in fields(RunConfig) if hasattr(arguments, item.name)}
     config = replace(PRESETS[arguments.preset].config, **given) if arguments.preset else RunConfig(**given)
+    if arguments.store != _NO_STORE:
+        return _train_in_store(arguments, lambda worker: worker.submit(config).uid)
     solver = build_solver(config)
     history = History(solver.controls.names, solver.controls.sizes)
     control = Control()
-    with _stopped_by_signals(control), _progress_bar(config.iterations) as bar:
+    with _stopped_by_signals(control.stop), _progress_bar(config.iterations) as bar:
         for record in drive(solver, control):
             history.add(record)
             if bar is not None and isinstance(record, IterationRecord):
                 bar.set_postfix_str(f"J {record.J:.4g}, ε {record.eps:.2g}", refresh=False)
                 bar.update()
-    result = summary(solver, history)
+    device = str(solver.controls.flat.device)
+    return _report(arguments, summary(config, solver.dataset.facts, device, solver.ending, history))
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    def go_on(worker: Worker) -> str:
+        worker.resume([arguments.uid])
+        return arguments.uid
+
+    return _train_in_store(arguments, go_on)
+
+
+def _train_in_store(arguments: argparse.Namespace, begin: Callable[[Worker], str]) -> int:
+    """Train a run that a worker of this process writes to the store, where others may watch and stop it."""
+    store = Store(arguments.store)
+    worker = Worker(store)
+    try:
+        uid = begin(worker)
+        run, told = store.run(uid), ""
+        print(f"Run {run.number} ({uid}) in {store.folder}", file=sys.stderr)
+        stop = partial(worker.want, [uid], "stop")
+        with _stopped_by_signals(stop), _progress_bar(run.config.iterations) as bar:
+            while (run := store.run(uid)).state is not State.ENDED:
+                if bar is not None:
+                    bar.update(run.latest.iterations - bar.n)
+                if (problem := worker.recorder.problem) not in ("", told):
+                    print(f"bsqh_core: {(told := problem)} Training waits.", file=sys.stderr)
+                time.sleep(0.2)
+        if run.data is None:
+            raise UserError(run.reason)
+        history = Histories(store).of(run)
+        assert history is not None, "its data were loaded"
+        return _report(arguments, summary(run.config, run.data, run.device, run.ending, history))
+    finally:
+        worker.close()
+
+
+def _report(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
     print(json.dumps(result) if arguments.json else _in_words(result))
-    assert solver.ending is not None
-    return 0 if solver.ending.outcome.ok else 1
+    return 0 if Outcome(result["outcome"]).ok else 1
 
 
 @contextmanager
-def _stopped_by_signals(control: Control) -> Iterator[None]:
+def _stopped_by_signals(stop_run: Callable[[], None]) -> Iterator[None]:
     """Let Ctrl-C end the run as asked; a second one ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
 
     def stop(number: int, _: Any) -> None:
-        control.stop()
+        stop_run()
         signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -149,10 +212,11 @@ def _in_words(result: dict[str, Any]) -> str:
     def shown(name: str, form: str) -> str:
         return "–" if result[name] is None else format(result[name], form)
 
+    sparsity, nonzeros = shown("sparsity", ".2f"), shown("nonzeros", ",")
     return (
         f"{result['data']['title']}. {result['reason']}\n"
         f"J {shown('J', '.5g')}, loss {shown('loss', '.5g')}, accuracy {shown('accuracy', '.2%')}, "
         f"AUC {shown('auc', '.4f')}\n"
-        f"sparsity {result['sparsity']:.2f} % ({result['nonzeros']:,} of {result['parameters']:,} parameters), "
+        f"sparsity {sparsity} % ({nonzeros} of {result['parameters']:,} parameters), "
         f"{result['line_search_steps']} line-search steps, {result['seconds']:.1f} s on {result['device']}"
     )

@@ -1,7 +1,7 @@
 """The records of one run as growing columns, made for drawing.
 
-One thread appends (`add`), any number read. Readers never block the writer:
-a row becomes visible only when `len(history)` counts it.
+One thread appends, any number read. Readers never block the writer: a row becomes visible only when
+`len(history)` counts it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from bsqh_core.records import EvaluationRecord, IterationRecord
 
-_SCALARS = (
+SCALARS = (
     "iteration",
     "J_before",
     "J",
@@ -32,10 +32,11 @@ class _Column:
     def __init__(self, width: int | None = None) -> None:
         self._data = np.empty((256,) if width is None else (256, width))
 
-    def put(self, index: int, value: float | Sequence[float]) -> None:
-        if index == len(self._data):
+    def put(self, index: int, values: np.ndarray | Sequence) -> None:
+        end = index + len(values)
+        while end > len(self._data):
             self._data = np.concatenate([self._data, np.empty_like(self._data)])
-        self._data[index] = value
+        self._data[index:end] = values
 
     def view(self, length: int) -> np.ndarray:
         return self._data[:length]
@@ -56,10 +57,10 @@ class History:
         self.layer_names = layer_names
         self.layer_sizes = layer_sizes
         self.evaluations: list[EvaluationRecord] = []
-        self._columns = {name: _Column() for name in (*_SCALARS, "line_search_total")}
+        self._columns = {name: _Column() for name in (*SCALARS, "line_search_total")}
         self._columns["nonzeros"] = _Column(len(layer_names))
         self._rejected = {name: _Column() for name in ("iteration", "eps")}
-        self._length = self._rejected_length = self._line_search_total = 0
+        self._length = self._rejected_length = 0
 
     def __len__(self) -> int:
         return self._length
@@ -69,18 +70,32 @@ class History:
         if isinstance(record, EvaluationRecord):
             self.evaluations.append(record)
             return
-        for trial in record.trials:
-            if not trial.accepted:
-                self._rejected["iteration"].put(self._rejected_length, record.iteration)
-                self._rejected["eps"].put(self._rejected_length, trial.eps)
-                self._rejected_length += 1
+        rejected = [(record.iteration, trial.eps) for trial in record.trials if not trial.accepted]
+        scalars = np.array([[getattr(record, name) for name in SCALARS]])
+        self.extend(scalars, np.array([record.nonzeros_by_layer]), np.array(rejected).reshape(-1, 2))
+
+    def extend(self, scalars: np.ndarray, nonzeros: np.ndarray, rejected: np.ndarray) -> None:
+        """Append n iterations: their `SCALARS` (n, 10), non-zeros (n, layers), and rejected (iteration, ε) (m, 2)."""
         row = self._length
-        for name in _SCALARS:
-            self._columns[name].put(row, getattr(record, name))
-        self._line_search_total += record.line_search_steps
-        self._columns["line_search_total"].put(row, self._line_search_total)
-        self._columns["nonzeros"].put(row, record.nonzeros_by_layer)
-        self._length = row + 1
+        for name, values in zip(SCALARS, scalars.T, strict=True):
+            self._columns[name].put(row, values)
+        steps = self._columns["line_search_steps"].view(row + len(scalars))[row:].cumsum()
+        before = self._columns["line_search_total"].view(row)[-1] if row else 0
+        self._columns["line_search_total"].put(row, steps + before)
+        self._columns["nonzeros"].put(row, nonzeros)
+        for name, values in zip(("iteration", "eps"), rejected.T, strict=True):
+            self._rejected[name].put(self._rejected_length, values)
+        self._rejected_length += len(rejected)
+        self._length = row + len(scalars)
+
+    def until(self, iteration: int) -> History:
+        """What this history was after `iteration` iterations; its columns are shared, so nothing may be added."""
+        past = History(self.layer_names, self.layer_sizes)
+        past._columns, past._rejected = self._columns, self._rejected
+        past._length = int(np.searchsorted(self.column("iteration"), iteration, side="right"))
+        past._rejected_length = int(np.searchsorted(self.rejected()[0], iteration, side="right"))
+        past.evaluations = [e for e in list(self.evaluations) if e.iteration <= iteration]
+        return past
 
     def column(self, name: str) -> np.ndarray:
         """Column `name` of the iterations, float64 of shape (n,); `nonzeros` is (n, layers).

@@ -75,6 +75,11 @@ class Objective:
     chunk : int | None
         Samples in one pass, about. Batch normalisation couples the samples of a batch: such networks
         always take a training batch whole.
+
+    Attributes
+    ----------
+    sharers : int
+        Objectives that keep states at the same time, as in a race: each takes its part of the memory for them.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Objective:
         self.chunk = chunk or (CPU_CHUNK if on_cpu else DEVICE_CHUNK)
         # A batch that is taken whole needs torch's own threads.
         self._bytes_a_sample = 0.0
+        self.sharers = 1
         self.lanes = Lanes(CORES if on_cpu and not network.has_batch_norm else 1)
         self.multiple = self.lanes.count
 
@@ -203,7 +209,7 @@ class ForwardSweep:
         kept = 0
         if keep:
             needed = self._objective.states_memory(self._batch)
-            kept = len(self._chunks) * min(needed, _memory_for_states(self._batch.x.device)) // needed
+            kept = len(self._chunks) * min(needed, self._memory()) // needed
 
         def forward(index: int) -> Tensor:
             with torch.set_grad_enabled(index < kept):
@@ -235,6 +241,9 @@ class ForwardSweep:
             controls.subtract(F, gradients)
         self._add_up(totals)
         return self.loss, F
+
+    def _memory(self) -> int:
+        return _memory_for_states(self._batch.x.device) // self._objective.sharers
 
     def _total(self, index: int) -> Tensor:
         x, y = self._chunks[index]

@@ -117,6 +117,7 @@ class Outcome(StrEnum):
     STALLED = "stalled"
     DIVERGED = "diverged"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
     @property
     def ok(self) -> bool:
@@ -130,3 +131,12 @@ class Ending:
 
     outcome: Outcome
     reason: str
+
+
+class State(StrEnum):
+    """Where a run is."""
+
+    QUEUED = "queued"
+    LOADING = "loading"
+    TRAINING = "training"
+    ENDED = "ended"

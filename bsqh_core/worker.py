@@ -1,167 +1,281 @@
-"""The training threads of this process: one run at a time on a device, further ones queue.
+"""The training threads of this process: one job at a time on a device, further ones queue.
 
-Nothing here knows of the screen. A run goes on whoever watches, and is found again by its id.
+Nothing here knows of the screen: what happens is written to the store, and what people want is read there.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
+import secrets
 import threading
 import time
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 from bsqh_core.arithmetic import pick_device
 from bsqh_core.config import RunConfig
-from bsqh_core.datasets import Dataset
 from bsqh_core.errors import UserError
-from bsqh_core.history import History
-from bsqh_core.records import Ending, Outcome
-from bsqh_core.session import Control, drive, failure
-from bsqh_core.solvers import build_solver
+from bsqh_core.records import Ending, Outcome, State
+from bsqh_core.session import Control, drive_alternately, failure
+from bsqh_core.solvers import SQHSolver, build_solver, prepare_dataset
+from bsqh_core.store import Recorder, Store, StoredRun, StoreError
+from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
 
-KEPT_RUNS = 20
-"""Ended runs that stay in memory; older ones are forgotten."""
+CHECKPOINT_SECONDS = 10.0
+"""Least time between two resume states of a run."""
 
-
-class State(StrEnum):
-    """Where a run is."""
-
-    QUEUED = "queued"
-    LOADING = "loading"
-    TRAINING = "training"
-    ENDED = "ended"
+CHECKPOINT_SHARE = 0.01
+"""Most of a run's time that is spent on writing them."""
 
 
 @dataclass(eq=False)
-class Run:
-    """A run and all that is known of it: written by its training thread, read by anybody.
+class _Job:
+    """Heats that are trained one after another; the runs of a heat alternate. A run of its own is a job of one."""
 
-    Attributes
-    ----------
-    id : int
-        Its number in the order of submission, from 1.
-    device : str
-        Where it trains.
-    history : History | None
-        Its records, once the data are loaded.
-    data : DataFacts | None
-        Title, classes and size of its data, once they are loaded.
-    ending : Ending | None
-        Why it ended, once it has.
-    """
-
-    id: int
-    config: RunConfig
-    device: str
+    heats: list[list[StoredRun]]
     control: Control = field(default_factory=Control)
-    state: State = State.QUEUED
-    history: History | None = None
-    data: DataFacts | None = None
-    ending: Ending | None = None
+    begun: bool = False
 
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What a page needs to know of a run's data when the tensors are gone."""
-
-    title: str
-    edition: str
-    synthetic: bool
-    classes: tuple[str, ...]
-    training_images: int
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> DataFacts:
-        return cls(dataset.title, dataset.edition, dataset.synthetic, dataset.classes, len(dataset.train))
+    @property
+    def runs(self) -> list[StoredRun]:
+        return [run for heat in self.heats for run in heat]
 
 
 class Worker:
-    """Accepts runs and trains them in the order of submission, in one thread for each device."""
+    """Accepts runs and races and trains them in the order of submission, in one thread for each device.
 
-    def __init__(self) -> None:
-        self._runs: dict[int, Run] = {}
-        self._queues: dict[str, SimpleQueue[Run]] = {}
-        self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
+    Parameters
+    ----------
+    store : Store
+        Where runs are written to; the worker closes it.
+    """
 
-    def submit(self, config: RunConfig) -> Run:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.recorder = Recorder(store, self._hear)
+        self._jobs: dict[int, _Job] = {}
+        self._queues: dict[str, SimpleQueue[_Job]] = {}
+        self._lock = threading.RLock()
+
+    def submit(self, config: RunConfig) -> StoredRun:
         """Queue a run on its device.
 
         Raises
         ------
         ConfigError
             If this machine has no such device.
+        StoreError
+            If the store cannot be written to.
         """
-        device = str(pick_device(config.device, config.dtype))
+        run = self.store.create(config, _device(config))
+        self._queue(_Job([[run]]))
+        return run
+
+    def race(self, contestants: Sequence[RunConfig], seeds: int = 1) -> str:
+        """Queue a race; returns its name. Contestants of one seed alternate; seeds follow each other.
+
+        Raises
+        ------
+        ConfigError, StoreError
+            As `submit`.
+        """
+        race, device = secrets.token_hex(6), _device(contestants[0])
+        planned = [[replace(config, seed=config.seed + seed) for config in contestants] for seed in range(seeds)]
+        heats: list[list[StoredRun]] = []
+        try:
+            for configs in planned:
+                heats.append([])
+                for number, config in enumerate(configs):
+                    heats[-1].append(self.store.create(config, device, race, number))
+        except StoreError as error:
+            for run in _Job(heats).runs:
+                self._end(run, Ending(Outcome.FAILED, f"Not started: {error}"))
+            raise
+        self._queue(_Job(heats))
+        return race
+
+    def resume(self, uids: Sequence[str]) -> None:
+        """Let runs go on from their resume states: several of one race and seed alternate as before.
+
+        Raises
+        ------
+        UserError
+            If one of them is not to be resumed.
+        ConfigError, StoreError
+            As `submit`.
+        """
+        jobs: dict[str, dict[int, list[StoredRun]]] = {}
+        try:
+            for uid in uids:
+                config = self.store.run(uid).config
+                run = self.store.take_over(uid, _device(config))
+                jobs.setdefault(run.race or uid, {}).setdefault(config.seed, []).append(run)
+        finally:  # what has been taken over is not left lying
+            for heats in jobs.values():
+                self._queue(_Job(list(heats.values())))
+
+    def want(self, uids: Sequence[str], what: str) -> None:
+        """Ask for "run", "pause" or "stop"; runs of other processes get to know it through the store."""
+        self.store.want(uids, what)
+        self.recorder.listen()
+
+    def close(self, seconds: float = 10) -> None:
+        """Stop all runs and wait for those that train: a process that ends under a training thread aborts."""
+        for job in list(self._jobs.values()):
+            self._stop(job)
+        deadline = time.monotonic() + seconds
+        while self._jobs and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.recorder.close()
+        self.store.close()
+
+    def _queue(self, job: _Job) -> None:
+        device = job.runs[0].device
         with self._lock:
-            run = Run(next(self._numbers), config, device)
-            self._runs[run.id] = run
+            self._jobs |= {run.number: job for run in job.runs}
             if device not in self._queues:
                 self._queues[device] = SimpleQueue()
                 # A daemon: Ctrl-C on the server must not wait for the end of a run.
                 threading.Thread(target=self._work, args=(device,), name=f"training-{device}", daemon=True).start()
-            self._queues[device].put(run)
-            ended = [old.id for old in self._runs.values() if old.state is State.ENDED]
-            for number in ended[:-KEPT_RUNS]:
-                del self._runs[number]
-        return run
+            self._queues[device].put(job)
 
-    def get(self, number: int) -> Run | None:
-        """The run of that number, if it is known."""
-        return self._runs.get(number)
+    def _hear(self, number: int, wanted: str) -> None:
+        if (job := self._jobs.get(number)) is None:
+            return
+        if wanted == "stop":
+            self._stop(job)
+        elif wanted == "pause":
+            job.control.pause()
+        else:
+            job.control.resume()
 
-    def runs(self) -> list[Run]:
-        """All known runs, oldest first."""
+    def _stop(self, job: _Job) -> None:
+        """End a job: at once if it is still queued, else before its next iteration."""
         with self._lock:
-            return list(self._runs.values())
-
-    def stop(self, run: Run) -> None:
-        """End a run: at once if it is still queued, else before its next iteration."""
-        with self._lock:
-            run.control.stop()
-            if run.state is State.QUEUED:
-                self._end(run, Ending(Outcome.STOPPED, "Stopped before it began, as asked."))
-
-    def close(self, seconds: float = 10) -> None:
-        """Stop all runs and wait for those that train: a process that ends under a training thread aborts."""
-        for run in self.runs():
-            self.stop(run)
-        deadline = time.monotonic() + seconds
-        while any(run.state is not State.ENDED for run in self.runs()) and time.monotonic() < deadline:
-            time.sleep(0.02)
+            job.control.stop()
+            if not job.begun:
+                job.begun = True  # so that nobody begins it
+                for run in job.runs:
+                    self._end(run, Ending(Outcome.STOPPED, "Stopped before it began, as asked."))
 
     def _work(self, device: str) -> None:
         while True:
-            run = self._queues[device].get()
+            job = self._queues[device].get()
             with self._lock:
-                if run.state is State.ENDED:
+                if job.begun:
                     continue
-                run.state = State.LOADING
-            try:
-                self._end(run, self._train(run))
-            except UserError as error:
-                self._end(run, Ending(Outcome.FAILED, f"Not started: {error}"))
-            except Exception as error:
-                log.exception("Run %d failed", run.id)
-                self._end(run, failure(error))
+                job.begun = True
+            for heat in job.heats:
+                try:
+                    self._train(heat, job.control)
+                except Exception as error:
+                    log.exception("Runs %s failed", [run.number for run in heat])
+                    self._end_all(heat, failure(error))
 
-    @staticmethod
-    def _train(run: Run) -> Ending:
-        solver = build_solver(run.config)
-        run.data = DataFacts.of(solver.dataset)
-        run.history = History(solver.controls.names, solver.controls.sizes)
-        run.state = State.TRAINING
-        for record in drive(solver, run.control):
-            run.history.add(record)
-        assert solver.ending is not None, "drive() sets the ending"
-        return solver.ending
+    def _train(self, heat: list[StoredRun], control: Control) -> None:
+        """Train the runs of a heat to their ends."""
+        if control.stopping:
+            return self._end_all(heat, Ending(Outcome.STOPPED, "Stopped before it began, as asked."))
+        for run in heat:
+            self.recorder.update(run.number, state=State.LOADING)
+        try:
+            logbooks = self._begin(heat)
+        except UserError as error:
+            return self._end_all(heat, Ending(Outcome.FAILED, f"Not started: {error}"))
 
-    @staticmethod
-    def _end(run: Run, ending: Ending) -> None:
-        run.ending = ending
-        run.state = State.ENDED
+        def keep_all() -> None:
+            for logbook in logbooks:
+                logbook.keep()
+
+        control.when_paused = keep_all
+        for number, record in drive_alternately([logbook.solver for logbook in logbooks], control):
+            logbook = logbooks[number]
+            if record is None:
+                self._end(logbook.run, logbook.ended())
+                continue
+            self.recorder.add(logbook.run.number, record)
+            logbook.keep_if_due()
+            while self.recorder.problem and not control.stopping:
+                time.sleep(0.1)  # on a full disk, what has been computed waits, and nothing is added to it
+
+    def _begin(self, heat: list[StoredRun]) -> list[_Logbook]:
+        """Solvers for the runs of a heat at their resume states, with the same data in memory once."""
+        data = prepare_dataset(heat[0].config)
+        logbooks = [_Logbook(run, build_solver(run.config, data), self.recorder) for run in heat]
+        for logbook in logbooks:
+            logbook.solver.objective.sharers = len(heat)
+            logbook.begin()
+        return logbooks
+
+    def _end_all(self, runs: Sequence[StoredRun], ending: Ending) -> None:
+        for run in runs:
+            if run.number in self._jobs:
+                self._end(run, ending)
+
+    def _end(self, run: StoredRun, ending: Ending) -> None:
+        job = self._jobs.get(run.number)
+        self.recorder.update(run.number, state=State.ENDED, outcome=ending.outcome, reason=ending.reason, owner=None)
+        try:
+            self.recorder.flush()
+        except StoreError as error:
+            log.warning("The end of run %d is not written yet. %s", run.number, error)
+        with self._lock:
+            if self._jobs.get(run.number) is job:  # it may have been resumed already
+                self._jobs.pop(run.number, None)
+
+
+class _Logbook:
+    """A run under way: its solver and its resume states."""
+
+    def __init__(self, run: StoredRun, solver: SQHSolver, recorder: Recorder) -> None:
+        self.run, self.solver, self._recorder = run, solver, recorder
+        self._path = recorder.store.checkpoint_path(run.uid)
+        self._kept = run.checkpoint or 0
+        self._due = 0.0
+
+    def begin(self) -> None:
+        """Go to the resume state, if there is one, and note what is trained on."""
+        if self.run.checkpoint is not None:
+            self.solver.load_state_dict(load_checkpoint(self._path))
+        controls = self.solver.controls
+        self._recorder.begin(self.run.number, self.solver.dataset.facts, controls.names, controls.sizes)
+        self._recorder.update(self.run.number, state=State.TRAINING)
+        self._due = time.monotonic() + CHECKPOINT_SECONDS
+
+    def keep_if_due(self) -> None:
+        """Write a resume state every `CHECKPOINT_SECONDS`, or less often if it takes long."""
+        if time.monotonic() < self._due:
+            return
+        began = time.monotonic()
+        self.keep()
+        ended = time.monotonic()
+        self._due = ended + max(CHECKPOINT_SECONDS, (ended - began) / CHECKPOINT_SHARE)
+
+    def keep(self) -> bool:
+        """Write a resume state, after the records before it; False if that is not possible now."""
+        if self._kept == self.solver.iteration:
+            return True
+        try:
+            self._recorder.flush()
+            save_checkpoint(self._path, self.solver.state_dict())
+            self._recorder.update(self.run.number, checkpoint=self.solver.iteration)
+        except (StoreError, OSError) as error:
+            log.warning("The resume state of run %d cannot be written now: %s", self.run.number, error)
+            return False
+        self._kept = self.solver.iteration
+        return True
+
+    def ended(self) -> Ending:
+        """Write the last resume state, and say why the run ended."""
+        ending = self.solver.ending
+        assert ending is not None, "drive() sets the ending"
+        if not self.keep():
+            return replace(ending, reason=f"{ending.reason} Its last resume state could not be written.")
+        return ending
+
+
+def _device(config: RunConfig) -> str:
+    return str(pick_device(config.device, config.dtype))

@@ -1,14 +1,36 @@
-"""What many tests need: a small data set, and patience."""
+"""What many tests need: a small data set, patience, runs in a store, and processes that may be killed."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import multiprocessing
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bsqh_core import Dataset
+from bsqh_core import Dataset, IterationRecord, RunConfig
+from bsqh_core.records import State
+from bsqh_core.store import Store
+from bsqh_core.worker import Worker
+
+TINY = RunConfig(
+    dataset="digits",
+    train_samples=100,
+    widths=(3, 4, 10, 8),
+    device="cpu",
+    iterations=60,
+    mu=1.3,
+    zeta=0.2,
+    evaluate_every=7,
+)
+"""A run of half a second with two rejected trials an iteration."""
 
 
 def make_dataset(n: int = 60, size: int = 16, classes: int = 3, channels: int = 1, seed: int = 0) -> Dataset:
@@ -41,3 +63,121 @@ def npz_bytes(**changes: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.savez(file, **(arrays | changes))
     return file.getvalue()
+
+
+@contextlib.contextmanager
+def working(folder: Path) -> Iterator[Worker]:
+    """A worker on the store in `folder`, closed at the end."""
+    worker = Worker(Store(folder))
+    try:
+        yield worker
+    finally:
+        worker.close()
+
+
+def after_iteration(worker: Worker, iteration: int, act: Callable[[int], object]) -> None:
+    """Call `act(run's number)` in the training thread right after a run has made so many iterations."""
+    add = worker.recorder.add
+
+    def add_and_act(number: int, record: Any) -> None:
+        add(number, record)
+        if isinstance(record, IterationRecord) and record.iteration == iteration:
+            act(number)
+
+    worker.recorder.add = add_and_act
+
+
+def train(folder: Path, run: RunConfig | str, stop_at: int | None = None) -> str:
+    """Train a configuration, or go on with the run of that name, to its end or until it is stopped; its name."""
+    with working(folder) as worker:
+        names: list[str] = []
+        if stop_at is not None:
+            after_iteration(worker, stop_at, lambda _: worker.want(names, "stop"))
+        with worker._lock:  # the run must not get to `stop_at` before its name is known
+            if isinstance(run, RunConfig):
+                names.append(worker.submit(run).uid)
+            else:
+                names.append(run)
+                worker.resume(names)
+        wait_until_ended(worker.store, names[0])
+    return names[0]
+
+
+def wait_until_ended(store: Store, *uids: str) -> None:
+    wait_until(lambda: all(store.run(uid).state is State.ENDED for uid in uids), "the end of the runs")
+
+
+def stored(store: Store, uid: str) -> dict[str, list[tuple]]:
+    """All that is recorded of a run, table by table, except device seconds."""
+    number = store.run(uid).number
+    found = {}
+    with store.reading() as connection:
+        for table in ("iterations", "rejected_trials", "evaluations"):
+            cursor = connection.execute(f"SELECT * FROM {table} WHERE run = ?", (number,))
+            names = [name for name, *_ in cursor.description]
+            kept = [name for name in names if name not in ("run", "device_seconds")]
+            found[table] = sorted(tuple(row[name] for name in kept) for row in cursor)
+    found["latest"] = [astuple(store.run(uid).latest)[:-1]]
+    return found
+
+
+def records_of(folder: Path, uid: str) -> dict[str, list[tuple]]:
+    """`stored`, of a store that is not open."""
+    store = Store(folder)
+    try:
+        return stored(store, uid)
+    finally:
+        store.close()
+
+
+class Child:
+    """A process of its own that runs a program, forked from one that has torch in memory already.
+
+    In the program `say(anything)` tells the parent, and the keywords are names; it imports what it needs.
+    """
+
+    _context = multiprocessing.get_context("forkserver")
+    _context.set_forkserver_preload(["bsqh_core.worker", "sklearn.datasets", "safetensors.torch"])
+
+    def __init__(self, program: str, **names: Any) -> None:
+        self.heard: list[Any] = []
+        ear, mouth = self._context.Pipe(duplex=False)
+        self.process = self._context.Process(target=_run_program, args=(program, names, mouth), daemon=True)
+        self.process.start()
+        mouth.close()
+        self._listener = threading.Thread(target=self._listen, args=(ear,), daemon=True)
+        self._listener.start()
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until the condition holds, which what is heard brings about; fail early if the process has ended."""
+        wait_until(lambda: condition() or not self._listener.is_alive(), what)
+        assert condition(), f"the process ended before {what}; it said {self.heard[-1:]}"
+
+    def wait_to_hear(self, word: Any) -> None:
+        self.wait_for(lambda: word in self.heard, repr(word))
+
+    def kill(self) -> None:
+        """kill -9, and hear what it said before."""
+        self.process.kill()
+        self.join()
+
+    def join(self) -> list[Any]:
+        """Wait for its end; all that it said."""
+        self._listener.join(60)
+        self.process.join(60)
+        assert not self._listener.is_alive(), "the process goes on"
+        return self.heard
+
+    def _listen(self, ear: Connection) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self.heard.append(ear.recv())
+
+
+def _run_program(program: str, names: dict[str, Any], mouth: Connection) -> None:
+    exec(compile(program, "<program>", "exec"), {"say": mouth.send, **names})

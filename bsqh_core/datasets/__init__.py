@@ -4,7 +4,7 @@ Importing this needs torch and NumPy alone; scikit-learn, torchvision and medmni
 the sets that come from them.
 """
 
-from bsqh_core.datasets.dataset import Dataset, Split
+from bsqh_core.datasets.dataset import DataFacts, Dataset, Split
 from bsqh_core.datasets.npz import MAX_NPZ_BYTES, NPZ_FORMAT
 from bsqh_core.datasets.registry import DATASETS, DatasetEntry, cache_directory, data_directory, load_dataset
 
@@ -12,6 +12,7 @@ __all__ = [
     "DATASETS",
     "MAX_NPZ_BYTES",
     "NPZ_FORMAT",
+    "DataFacts",
     "Dataset",
     "DatasetEntry",
     "Split",

@@ -35,6 +35,17 @@ class Split:
         return len(self.y)
 
 
+@dataclass(frozen=True)
+class DataFacts:
+    """What is to be known of a data set when its tensors are gone."""
+
+    title: str
+    edition: str
+    synthetic: bool
+    training_images: int
+    classes: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training images with the held-out splits there are; made by `load_dataset` or `from_arrays`.
@@ -66,6 +77,10 @@ class Dataset:
     synthetic: bool = False
     edition: str = ""
     scaling: Scaling | None = None
+
+    @property
+    def facts(self) -> DataFacts:
+        return DataFacts(self.title, self.edition, self.synthetic, len(self.train), self.classes)
 
     @property
     def channels(self) -> int:

@@ -16,7 +16,22 @@ from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.sqh import RunEnded, SQHSolver
 from bsqh_core.tuning import choose_chunk
 
-__all__ = ["RunEnded", "SQHSolver", "build_solver"]
+__all__ = ["RunEnded", "SQHSolver", "build_solver", "prepare_dataset"]
+
+
+def prepare_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
+    """The data that `config` trains on, on their device; solvers that are built with them share their memory.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As `build_solver`.
+    """
+    device, dtype = pick_device(config.device, config.dtype), getattr(torch, config.dtype)
+    dataset = dataset or load_dataset(config.dataset)
+    if config.train_samples is not None:
+        dataset = dataset.subset(config.train_samples)
+    return dataset.to(device, dtype)
 
 
 def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver:
@@ -36,9 +51,7 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver
         If the data set is missing or damaged.
     """
     device, dtype = pick_device(config.device, config.dtype), getattr(torch, config.dtype)
-    dataset = dataset or load_dataset(config.dataset)
-    if config.train_samples is not None:
-        dataset = dataset.subset(config.train_samples)
+    dataset = prepare_dataset(config, dataset)
     if config.batch_size != "full" and config.batch_size > len(dataset.train):
         raise ConfigError(
             {
@@ -70,6 +83,5 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver
         PENALTIES[config.penalty](config.alpha, config.rho),
         Loss(weights, by_samples=config.weighted_mean == "samples"),
     )
-    dataset = dataset.to(device, dtype)
     choose_chunk(objective, config, dataset.train)
     return SQHSolver(config, dataset, objective, BatchSampler(config.batch_size, batches))

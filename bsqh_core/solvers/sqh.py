@@ -206,7 +206,7 @@ class SQHSolver:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken: the same records follow, bit for bit.
 
-        A finished run goes on under a larger `iterations`, a stopped one in any case.
+        A finished run goes on under a larger `iterations`, one that was stopped or failed in any case.
         """
         self.network.load_state_dict(state["network"])
         self.objective.chunk, self.objective.multiple = state["chunks"]
@@ -215,7 +215,7 @@ class SQHSolver:
         self._clock.seconds = state["device_seconds"]
         self.iteration = state["iteration"]
         outcome, reason = state["ending"] or (Outcome.STOPPED, "")
-        goes_on = outcome in (Outcome.STOPPED, Outcome.FINISHED)
+        goes_on = outcome in (Outcome.STOPPED, Outcome.FINISHED, Outcome.FAILED)
         self.ending = self._finished() if goes_on else Ending(Outcome(outcome), reason)
 
 

@@ -1,0 +1,179 @@
+"""One run as one file that opens on another machine: a zip of JSON and safetensors, so that reading it runs no code."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sqlite3
+import zipfile
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from bsqh_core.config import RunConfig
+from bsqh_core.datasets import DataFacts
+from bsqh_core.errors import UserError
+from bsqh_core.records import EvaluationRecord, Outcome, State
+from bsqh_core.store.checkpoints import load_checkpoint
+from bsqh_core.store.listing import insert_configuration, summarise
+from bsqh_core.store.rows import (
+    REJECTED,
+    insert_data,
+    insert_evaluations,
+    insert_rows,
+    iteration_columns,
+    read_evaluations,
+    read_numbers,
+)
+from bsqh_core.store.runs import StoredRun
+from bsqh_core.store.store import Store, StoreError
+
+FORMAT = 1
+LARGEST = 2**30
+"""Bytes that a file may unpack to."""
+
+MOST_LAYERS = 100
+"""Each layer takes a column of the store."""
+
+_REFUSED = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+"""What SQLite says of values that do not fit the tables."""
+
+_COLUMNS = ("uid", "created", "host", "device", "outcome", "reason", "race", "contestant", "checkpoint", "name", "note")
+
+
+def export_run(store: Store, uid: str) -> bytes:
+    """A run with all its records and its resume state, for `import_run` elsewhere."""
+    from safetensors.numpy import save
+
+    run, path = store.run(uid), store.checkpoint_path(uid)
+    # Of a run that trains, the state first: the records up to it are in the store already.
+    checkpoint = path.read_bytes() if run.checkpoint is not None and path.exists() else None
+    with store.reading() as connection:
+        connection.execute("BEGIN")
+        try:
+            names = iteration_columns(len(run.layer_names))
+            arrays = {
+                "iterations": read_numbers(connection, "iterations", names, run.number),
+                "rejected_trials": read_numbers(connection, "rejected_trials", REJECTED, run.number),
+            }
+            evaluations = read_evaluations(connection, run.number)
+        finally:
+            connection.execute("COMMIT")
+    facts = {
+        "format": FORMAT,
+        **{name: getattr(run, name) for name in _COLUMNS},
+        "config": asdict(run.config),
+        "data": run.data and asdict(run.data),
+        "layers": list(zip(run.layer_names, run.layer_sizes, strict=True)),
+        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("run.json", json.dumps(facts))
+        archive.writestr("records.safetensors", save(arrays))
+        if checkpoint is not None:
+            archive.writestr("checkpoint.safetensors", checkpoint)
+    return file.getvalue()
+
+
+def import_run(store: Store, content: bytes) -> StoredRun:
+    """Add the run in a file that `export_run` made.
+
+    Raises
+    ------
+    UserError
+        If it is no such file, is damaged, or holds a run that is here already; then nothing has changed.
+    """
+    try:
+        facts, arrays, checkpoint = _unpacked(content)
+        return _insert(store, facts, arrays, checkpoint)
+    except Exception as error:  # whatever a file can be wrong in
+        refused = isinstance(error, StoreError) and isinstance(error.__cause__, _REFUSED)
+        if isinstance(error, UserError) and not refused:
+            raise
+        raise UserError(
+            f"This is not a run that bSQH Studio exported, or it is damaged ({type(error).__name__}): "
+            "export it once more where it was made."
+        ) from error
+
+
+def _unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], bytes | None]:
+    from safetensors.numpy import load
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST:
+            raise UserError("This file would unpack to more than 1 GiB: it is not imported.")
+        facts = json.loads(archive.read("run.json"))
+        if facts["format"] > FORMAT:
+            raise UserError("This run was exported by a newer version of bSQH Studio: update the program.")
+        arrays = load(archive.read("records.safetensors"))
+        there = "checkpoint.safetensors" in archive.namelist()
+        return facts, arrays, archive.read("checkpoint.safetensors") if there else None
+
+
+def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], checkpoint: bytes | None) -> StoredRun:
+    uid, config = facts["uid"], RunConfig.from_json(json.dumps(facts["config"]))
+    if not re.fullmatch("[0-9a-f]{12}", uid):
+        raise ValueError(uid)  # it becomes the name of a file
+    outcome = Outcome(facts["outcome"]) if facts["outcome"] else Outcome.INTERRUPTED
+    layers = [(str(name)[:80], int(size)) for name, size in facts["layers"]]
+    iterations = arrays["iterations"]
+    if len(layers) > MOST_LAYERS or not np.array_equal(iterations[:, 0], np.arange(1, len(iterations) + 1)):
+        raise ValueError("layers or iterations")
+    data = facts["data"] and _data(**facts["data"])
+    evaluations = [_evaluation(**evaluation) for evaluation in facts["evaluations"]]
+    path = store.checkpoint_path(uid)
+    part = path.with_suffix(".import")
+    try:
+        with store.writing() as connection:
+            if connection.execute("SELECT 1 FROM runs WHERE uid = ?", (uid,)).fetchone():
+                raise UserError("This run is in the store already, perhaps in the bin.")
+            done = None
+            if checkpoint is not None:
+                part.write_bytes(checkpoint)
+                done = int(load_checkpoint(part)["iteration"])
+                if not 0 < done <= len(iterations):
+                    raise ValueError(done)
+            number = connection.execute(
+                "INSERT INTO runs (state, uid, created, host, device, outcome, reason, race, contestant, checkpoint, "
+                "name, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(State.ENDED, uid, float(facts["created"]), str(facts["host"]), str(facts["device"]), outcome),
+                    *(str(facts["reason"]), facts["race"] and str(facts["race"]), int(facts["contestant"])),
+                    done,
+                    *(str(facts["name"]), str(facts["note"])),
+                ),
+            ).lastrowid
+            assert number is not None
+            insert_configuration(connection, number, config)
+            if data is not None:
+                insert_data(connection, number, data, *zip(*layers, strict=True))
+            insert_rows(connection, "iterations", number, iteration_columns(len(layers)), iterations.tolist())
+            insert_rows(connection, "rejected_trials", number, REJECTED, arrays["rejected_trials"].tolist())
+            insert_evaluations(connection, number, evaluations)
+            summarise(connection, number)
+            if checkpoint is not None:
+                part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return store.run(uid)
+
+
+def _data(title: Any, edition: Any, synthetic: Any, training_images: Any, classes: Any) -> DataFacts:
+    return DataFacts(str(title), str(edition), bool(synthetic), int(training_images), tuple(map(str, classes)))
+
+
+def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any, **more: Any) -> EvaluationRecord:
+    """What JSON says of an evaluation, in its own types, or an error: it will be read as that."""
+    if split not in ("validation", "test"):
+        raise ValueError(split)
+    return EvaluationRecord(
+        iteration=int(iteration),
+        split=split,
+        confusion=tuple(tuple(map(int, row)) for row in confusion),
+        sparsity_by_layer=tuple(map(float, more.pop("sparsity_by_layer"))),
+        full_objective=None if full_objective is None else float(full_objective),
+        **{name: float(value) for name, value in more.items()},
+    )

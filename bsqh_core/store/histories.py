@@ -1,0 +1,60 @@
+"""Histories of stored runs, read once and then only what is new."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from bsqh_core.history import SCALARS, History
+from bsqh_core.store.rows import read_evaluations, read_numbers
+from bsqh_core.store.runs import StoredRun
+from bsqh_core.store.store import Store
+
+KEPT = 32
+"""Histories that stay in memory; with 100,000 iterations one takes some 15 MB."""
+
+
+class Histories:
+    """The records of the runs of a store, for any number of readers in this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, int], tuple[threading.Lock, History]] = OrderedDict()
+
+    def of(self, run: StoredRun) -> History | None:
+        """The records of a run up to now; None until its data are loaded."""
+        if not run.layer_names:
+            return None
+        # A resumption may take back records: then another history begins. A run that is imported once more has
+        # another number.
+        key = (run.number, run.attempt)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = (threading.Lock(), History(run.layer_names, run.layer_sizes))
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            lock, history = self._kept[key]
+        with lock:
+            self._read_on(run.number, history)
+        return history
+
+    def _read_on(self, number: int, history: History) -> None:
+        """Append what the store has beyond `history`."""
+        done = int(history.column("iteration")[-1]) if len(history) else 0
+        evaluated = {(e.iteration, e.split) for e in history.evaluations[-2:]}
+        since = history.evaluations[-1].iteration if history.evaluations else 0
+        names = [*SCALARS, *(f"nonzeros_{layer}" for layer in range(len(history.layer_names)))]
+        with self._store.reading() as connection:
+            # One snapshot for all three tables.
+            connection.execute("BEGIN")
+            try:
+                rows = read_numbers(connection, "iterations", names, number, done + 1)
+                rejected = read_numbers(connection, "rejected_trials", ["iteration", "eps"], number, done + 1)
+                evaluations = read_evaluations(connection, number, since)
+            finally:
+                connection.execute("COMMIT")
+        # The last one known may have been written before that of the other split.
+        history.evaluations += [e for e in evaluations if (e.iteration, e.split) not in evaluated]
+        history.extend(rows[:, : len(SCALARS)], rows[:, len(SCALARS) :], rejected)

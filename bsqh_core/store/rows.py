@@ -1,0 +1,122 @@
+"""Records to rows of the tables, and back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bsqh_core.datasets import DataFacts
+from bsqh_core.history import SCALARS
+from bsqh_core.records import EvaluationRecord, IterationRecord
+from bsqh_core.store.schema import columns
+
+REJECTED = ("iteration", "trial", "eps", "J", "step_norm")
+
+
+def iteration_columns(layers: int) -> list[str]:
+    """Columns of an iteration of a network with so many counted layers."""
+    return [*SCALARS, *(f"nonzeros_{layer}" for layer in range(layers))]
+
+
+def insert_data(
+    connection: sqlite3.Connection, number: int, data: DataFacts, names: Sequence[str], sizes: Sequence[int]
+) -> None:
+    """Note what a run trains on and which layers it has, with a column of the iterations for each."""
+    there = columns(connection, "iterations")
+    for name in iteration_columns(len(sizes)):
+        if name not in there:
+            connection.execute(f"ALTER TABLE iterations ADD COLUMN {name} INTEGER")
+    connection.execute(
+        "UPDATE runs SET data_title = ?, data_edition = ?, data_synthetic = ?, data_training_images = ? "
+        "WHERE number = ?",
+        (data.title, data.edition, data.synthetic, data.training_images, number),
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)",
+        [(number, i, *layer) for i, layer in enumerate(zip(names, sizes, strict=True))],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO classes VALUES (?, ?, ?)",
+        [(number, i, name) for i, name in enumerate(data.classes)],
+    )
+
+
+def insert_rows(
+    connection: sqlite3.Connection, table: str, number: int, names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Insert rows of a run with values for the columns of these names."""
+    marks = ", ".join("?" * len(names))
+    connection.executemany(f"INSERT INTO {table} (run, {', '.join(names)}) VALUES ({number:d}, {marks})", rows)
+
+
+def insert_iterations(connection: sqlite3.Connection, number: int, records: Sequence[IterationRecord]) -> None:
+    """Write iterations with their rejected trials."""
+    if not records:
+        return
+    names = iteration_columns(len(records[0].nonzeros_by_layer))
+    rows = ((*(getattr(r, name) for name in SCALARS), *r.nonzeros_by_layer) for r in records)
+    insert_rows(connection, "iterations", number, names, rows)
+    trials = ((r.iteration, i, trial) for r in records for i, trial in enumerate(r.trials))
+    rejected = ((k, i, trial.eps, trial.J, trial.step_norm) for k, i, trial in trials if not trial.accepted)
+    insert_rows(connection, "rejected_trials", number, REJECTED, rejected)
+
+
+def insert_evaluations(connection: sqlite3.Connection, number: int, evaluations: Iterable[EvaluationRecord]) -> None:
+    """Write evaluations; one of the same split and iteration is replaced."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO evaluations (run, iteration, split, loss, accuracy, auc, sparsity, full_objective, "
+        f"confusion, sparsity_by_layer) VALUES ({number:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(e.iteration, e.split, e.loss, e.accuracy, e.auc, e.sparsity, e.full_objective),
+                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer)),
+            )
+            for e in evaluations
+        ],
+    )
+
+
+def read_numbers(
+    connection: sqlite3.Connection, table: str, names: Sequence[str], number: int, since: int = 0
+) -> np.ndarray:
+    """Columns of a run's rows from an iteration on, float64 (n, len(names)), in order; NULL becomes NaN."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    cursor.execute(
+        f"SELECT {', '.join(names)} FROM {table} WHERE run = ? AND iteration >= ? ORDER BY iteration", (number, since)
+    )
+    values = itertools.chain.from_iterable(cursor)
+    # fromiter is three times as fast, and only what was rejected can be no number.
+    flat = np.array(list(values), float) if "J" in names and table == "rejected_trials" else np.fromiter(values, float)
+    return flat.reshape(-1, len(names))
+
+
+def read_evaluations(connection: sqlite3.Connection, number: int, since: int = 0) -> list[EvaluationRecord]:
+    """Evaluations of a run from an iteration on, oldest first."""
+    rows = connection.execute(
+        "SELECT * FROM evaluations WHERE run = ? AND iteration >= ? ORDER BY iteration, split DESC", (number, since)
+    )
+    return [_evaluation(row) for row in rows]
+
+
+def _evaluation(row: sqlite3.Row) -> EvaluationRecord:
+    def number(name: str) -> Any:
+        return math.nan if row[name] is None else row[name]  # SQLite keeps what is not a number as NULL
+
+    return EvaluationRecord(
+        iteration=row["iteration"],
+        split=row["split"],
+        loss=number("loss"),
+        accuracy=row["accuracy"],
+        auc=number("auc"),
+        confusion=tuple(map(tuple, json.loads(row["confusion"]))),
+        sparsity=row["sparsity"],
+        sparsity_by_layer=tuple(json.loads(row["sparsity_by_layer"])),
+        full_objective=row["full_objective"],
+    )
