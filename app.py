@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
 
+from bsqh_core.dashboard.audience import audience_bar
 from bsqh_core.dashboard.live_plot import ensure_plotly_script
 from bsqh_core.dashboard.navigation import router
 
@@ -18,4 +19,14 @@ st.set_page_config(page_title="bSQH Studio", page_icon=str(FOLDER / "assets" / "
 # Streamlit leaves six rem above the page: on a projector a chart's worth of nothing.
 st.html("<style>.stMainBlockContainer { padding-top: 3rem; }</style>")
 ensure_plotly_script(FOLDER / "static")
-router(partial(st.Page, "pages/train.py", title="Train", icon=":material/model_training:"), []).run()
+page = router(
+    partial(st.Page, "pages/train.py", title="Train", icon=":material/model_training:"),
+    [
+        st.Page("pages/race.py", title="Race", icon=":material/sports_score:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
+        st.Page("pages/replay.py", title="Replay", icon=":material/replay:"),
+        st.Page("pages/runs.py", title="Runs", icon=":material/database:"),
+    ],
+)
+audience_bar()
+page.run()

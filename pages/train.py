@@ -2,11 +2,13 @@
 
 import streamlit as st
 
+from bsqh_core.dashboard import actions
+from bsqh_core.dashboard.address import config_from_address, show_address, view_from_address
+from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.form import fill_form, form_is_fresh, run_form
 from bsqh_core.dashboard.live import run_view
 from bsqh_core.dashboard.navigation import require_router
-from bsqh_core.dashboard.runs import chosen_run, follow_changes, other_runs, say_if_unknown, show
-from bsqh_core.dashboard.service import worker
+from bsqh_core.dashboard.runs import current_run, follow_changes, named_run, other_runs, show
 
 require_router(__file__)
 
@@ -21,20 +23,30 @@ $J = L + \rho \sum_l R(u_l)$ does not fall enough, $\epsilon$ grows and the step
 """
 
 st.header("Train a sparse network by optimal control", anchor=False)
-run = chosen_run()
-if run is not None and form_is_fresh():
-    fill_form(run.config)  # after a reload the form still says what the run shown was started with
-left, right = st.columns([2, 7], gap="large")
-with left:
-    config = run_form(unfolded=run is None)
-    if config is not None:
-        show(worker().submit(config))
-        st.rerun()  # the form folds and the run is there
+view_from_address()
+wanted, problems = config_from_address(st.query_params)
+run = named_run()
+if run is None and wanted is None:
+    run = current_run()
+if form_is_fresh() and (shown := run.config if run else wanted):
+    # After a reload, or at an address that somebody sent, the form says what that is about.
+    fill_form(shown)
+if run is None:
+    for problem in problems:
+        st.info(f"The address asks for something that cannot be: {problem} The default stands in its place.")
+left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
+config = None
+if left is not None:
+    with left:
+        config, pressed = run_form(run is None, "Start training")
+        if pressed and config and (started := actions.start(config)):
+            show(started)
+            st.rerun()  # the form folds and the run is there
 with right:
-    say_if_unknown(run)
     if run is None:
         st.markdown(INTRODUCTION)
+        show_address(config)
     else:
         other_runs(run)
-        run_view(run)
+        run_view(run.uid)
 follow_changes()

@@ -18,7 +18,7 @@ from bsqh_core.penalties import PENALTIES
 from bsqh_core.presets import PRESETS
 
 _OWN_FILE = "own file"
-_LABELS = {
+LABELS = {
     "dataset": "Data set",
     "train_samples": "Images |B|",
     "network": "Architecture",
@@ -66,18 +66,22 @@ _ADVANCED = (
 )
 
 
-def run_form(unfolded: bool) -> RunConfig | None:
+def run_form(unfolded: bool, start: str, race: dict[str, str] | None = None) -> tuple[RunConfig | None, bool]:
     """Draw the form.
 
     Parameters
     ----------
     unfolded : bool
         Whether the settings show at first; folded, a phone has room for the run below them.
+    start : str
+        What stands on the button.
+    race : dict[str, str], optional
+        For a race, whose contestants are chosen elsewhere: what is wrong with them, by label.
 
     Returns
     -------
-    RunConfig | None
-        What to start, if the start button was pressed just now.
+    RunConfig | None, bool
+        What the form says, None if that cannot be run; and whether the button was pressed just now.
     """
     preset = st.selectbox(
         "Preset",
@@ -91,24 +95,24 @@ def run_form(unfolded: bool) -> RunConfig | None:
     )
     # What stands at the top depends on what is written below.
     note, button, complaints = st.container(), st.container(), st.container()
-    values, problems = _settings(unfolded)
+    values, problems = _settings(unfolded, race is None)
     config = None
     if not problems:
         try:
             config = RunConfig(**values)
         except ConfigError as error:
             problems = error.problems
+    problems |= race or {}
     for name, problem in problems.items():
-        label = _LABELS.get(name, name)
+        label = LABELS.get(name, name)
         said = f"**{label}**{problem.removeprefix(name)}" if problem.startswith(name) else f"**{label}**: {problem}"
         complaints.error(said, icon=":material/error:")
-    if preset and config != PRESETS[preset].config:
+    if preset and config != PRESETS[preset].config and race is None:
         note.caption("Some settings differ from this preset.")
         note.button("Back to the preset", on_click=_fill_from_preset, icon=":material/undo:", type="tertiary")
-    pressed = button.button(
-        "Start training", type="primary", icon=":material/play_arrow:", width="stretch", disabled=config is None
-    )
-    return config if pressed else None
+    more: dict[str, Any] = {"type": "primary", "icon": ":material/play_arrow:", "width": "stretch"}
+    pressed = button.button(start, disabled=bool(problems), **more)
+    return config, pressed
 
 
 def fill_form(config: RunConfig) -> None:
@@ -129,8 +133,11 @@ def form_is_fresh() -> bool:
     return _key("network") not in st.session_state
 
 
-def _settings(unfolded: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Draw all fields; returns what they say, and what is wrong with it before RunConfig looks at it."""
+def _settings(unfolded: bool, method: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Draw all fields, those of the method if wanted.
+
+    Returns what they say, and what is wrong with it before RunConfig looks at it.
+    """
     values: dict[str, Any] = {}
     problems: dict[str, str] = {}
     with st.expander("Settings", expanded=unfolded, icon=":material/tune:"):
@@ -140,14 +147,16 @@ def _settings(unfolded: bool) -> tuple[dict[str, Any], dict[str, str]]:
         for column, name in zip(st.columns(2), ("alpha", "rho"), strict=True):
             with column:
                 values[name] = _field(name, disabled=values["penalty"] == "none")
-        values["method"] = _field("method")
+        if method:
+            values["method"] = _field("method")
         _batch(values)
     with st.expander("Advanced", icon=":material/build:"):
         for row in _ADVANCED:
-            for column, name in zip(st.columns(len(row), vertical_alignment="bottom"), row, strict=True):
+            names = [name for name in row if method or name != "omega"]
+            for column, name in zip(st.columns(len(names), vertical_alignment="bottom"), names, strict=True):
                 with column:
                     values[name] = _field(name, disabled=name == "omega" and values["method"] == "sqh")
-    values["widths"], problem = _parsed_widths(values["widths"])
+    values["widths"], problem = whole_numbers(values["widths"])
     problems |= {"widths": problem} if problem else {}
     for name, value in values.items():
         if value is None and name not in problems and not RunConfig.spec(name).optional:
@@ -179,7 +188,7 @@ def _field(name: str, disabled: bool = False) -> Any:
     spec, key = RunConfig.spec(name), _key(name)
     st.session_state.setdefault(key, _shown(name, getattr(RunConfig(), name)))
     common: dict[str, Any] = {"key": key, "help": _help(name), "disabled": disabled, "persist_state": "session"}
-    label, titles = _LABELS[name], _TITLES.get(name, {})
+    label, titles = LABELS[name], _TITLES.get(name, {})
     if spec.choices is not None:
         widget: Any = st.segmented_control if name == "method" else st.selectbox
         more = {"required": True} if name == "method" else {}
@@ -207,7 +216,7 @@ def _dataset(values: dict[str, Any], problems: dict[str, str]) -> None:
     st.session_state.setdefault(key, RunConfig().dataset)
     titles = {name: entry.title for name, entry in DATASETS.items()} | {_OWN_FILE: "Your own .npz file …"}
     choice = st.selectbox(
-        _LABELS["dataset"],
+        LABELS["dataset"],
         [*titles],
         format_func=titles.__getitem__,
         key=key,
@@ -253,7 +262,7 @@ def _batch(values: dict[str, Any]) -> None:
         values["iterations"] = _field("iterations")
     with right:
         size = st.number_input(
-            _LABELS["batch_size"],
+            LABELS["batch_size"],
             value=None,
             step=1,
             key=size_key,
@@ -264,7 +273,7 @@ def _batch(values: dict[str, Any]) -> None:
     values["batch_size"] = "full" if mode == "full" else size
 
 
-def _parsed_widths(text: str) -> tuple[tuple[int, ...] | None, str | None]:
+def whole_numbers(text: str) -> tuple[tuple[int, ...] | None, str | None]:
     """The numbers in "6, 16, 120, 84", None for an empty text, and what is wrong with it."""
     words = text.replace(",", " ").split()
     if not all(word.isdecimal() for word in words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,21 @@ import streamlit as st
 
 from bsqh_core import captions, figures
 from bsqh_core.captions import FigureKind
+from bsqh_core.comparison import forward_evaluations
 from bsqh_core.config import RunConfig
+from bsqh_core.dashboard import actions
+from bsqh_core.dashboard.address import show_address
+from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.live_plot import live_plot
-from bsqh_core.dashboard.service import worker
+from bsqh_core.dashboard.service import history_of, store
+from bsqh_core.dashboard.share import share_button
 from bsqh_core.datasets import DATASETS
 from bsqh_core.figures import XAxis
 from bsqh_core.history import History
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
-from bsqh_core.records import Outcome
-from bsqh_core.worker import Run, State
+from bsqh_core.records import Outcome, State
+from bsqh_core.store import StoredRun
 
 _BRISK_SECONDS = 30
 _SPARK_POINTS = 60
@@ -31,34 +37,45 @@ _HELP = {
     "nonzeros": "Parameters that are not zero.",
     "line search": r"Line-search steps: rejected trials so far, $\sum_k j_k$.",
 }
-_X_TITLES: dict[XAxis, str] = {"iteration": "iteration", "time": "device time", "relative": "relative time T%"}
+_X_TITLES: dict[XAxis, str] = {
+    "iteration": "iteration",
+    "time": "device time",
+    "relative": "relative time T%",
+    "evaluations": "forward evaluations",
+}
+_CHARTS: dict[FigureKind, str] = {
+    "loss": "Objective, loss and penalty",
+    "epsilon": "Augmentation weight ε",
+    "sparsity": "Sparsity by layer",
+    "accuracy": "Held-out accuracy and AUC",
+}
 
 
-def run_view(run: Run) -> None:
+def run_view(uid: str) -> None:
     """Show a run, and keep showing it while it goes on."""
-    interval = _refresh_interval(run)
-    st.fragment(_run_view, run_every=interval)(run, interval)
+    interval = refresh_interval([store().run(uid)])
+    st.fragment(_run_view, run_every=interval)(uid, interval)
 
 
-def _refresh_interval(run: Run) -> float | None:
+def refresh_interval(runs: Sequence[StoredRun]) -> float | None:
     """Seconds between refreshes: 1, later 2, as each takes some 20 ms of a core here and 400 ms in the browser."""
-    if run.state is State.ENDED:
+    going = [run for run in runs if run.state is not State.ENDED]
+    if not going:
         return None
-    done = len(run.history) if run.history else 0
-    brisk = run.history is None or done == 0 or run.history.column("device_seconds")[done - 1] < _BRISK_SECONDS
-    return 1.0 if brisk else 2.0
+    return 1.0 if min(run.latest.device_seconds for run in going) < _BRISK_SECONDS else 2.0
 
 
-def _run_view(run: Run, interval: float | None) -> None:
-    if _refresh_interval(run) != interval:
+def _run_view(uid: str, interval: float | None) -> None:
+    run = store().run(uid)
+    if refresh_interval([run]) != interval:
         st.rerun()  # once more as a whole: the interval of a fragment is fixed
     _header(run)
-    _status(run)
-    history = run.history
-    if history is None or run.data is None:
-        return
-    _tiles(history, NETWORKS[run.config.network].remark)
-    _charts(run, history, run.data.classes)
+    history = history_of(run)
+    _status(run, history)
+    if history is not None and run.data is not None:
+        tiles(history, NETWORKS[run.config.network].remark)
+        charts(run, history)
+    show_address(run.config, run=run.uid)
 
 
 def data_title(config: RunConfig) -> str:
@@ -67,70 +84,91 @@ def data_title(config: RunConfig) -> str:
     return entry.title if entry else Path(config.dataset).stem
 
 
-def describe(config: RunConfig) -> str:
-    """The gist of a configuration in a line."""
+def run_title(run: StoredRun) -> str:
+    """How a run is called: its number, and the name that somebody gave it or else its data."""
+    return f"Run {run.number}: {run.name or data_title(run.config)}"
+
+
+def describe(config: RunConfig, of_a_race: bool = False) -> str:
+    """The gist of a configuration in a line; of a race, what its contestants have in common."""
     batch = "full batch" if config.batch_size == "full" else f"batch {config.batch_size}"
     penalty = "no penalty" if config.penalty == "none" else f"{PENALTIES[config.penalty].title}, ρ = {config.rho:g}"
-    method = f"bSQH with ω = {config.omega}" if config.method == "bsqh" else f"SQH with ζ = {config.zeta:g}"
-    return f"{NETWORKS[config.network].title} · {method} · {penalty} · {batch} · seed {config.seed}"
+    parts = [NETWORKS[config.network].title, penalty, batch]
+    if not of_a_race:
+        method = f"bSQH with ω = {config.omega}" if config.method == "bsqh" else f"SQH with ζ = {config.zeta:g}"
+        parts = [parts[0], method, *parts[1:], f"seed {config.seed}"]
+    return " · ".join(parts)
 
 
-def _header(run: Run) -> None:
+def _header(run: StoredRun) -> None:
     data = run.data
     title, buttons = st.columns([3, 2], vertical_alignment="bottom")
     with title:
-        st.subheader(f"Run {run.id}: {data_title(run.config)}", anchor=False)
-    if run.state is not State.ENDED:
-        with buttons.container(horizontal=True, horizontal_alignment="right"):
-            _buttons(run)
+        st.subheader(run_title(run), anchor=False)
+    with buttons.container(horizontal=True, horizontal_alignment="right"):
+        run_buttons([run])
+        share_button(run.uid)
     facts = [f"{data.training_images:,} training images", data.edition] if data else []
     st.caption(" · ".join(filter(None, [describe(run.config), *facts])))
     if data and data.synthetic:
         st.badge("synthetic data: computed images, not patients", icon=":material/science:", color="orange")
+    if run.note:
+        st.caption(run.note)
 
 
-def _buttons(run: Run) -> None:
-    control = run.control
-    if run.state is not State.QUEUED and not control.stopping:
-        label, icon = ("Resume", "play_arrow") if control.paused else ("Pause", "pause")
-        action = control.resume if control.paused else control.pause
-        # One key for both, so that the keyboard's focus stays.
-        st.button(label, icon=f":material/{icon}:", on_click=action, key=f"pause_{run.id}")
-    st.button(
-        "Stopping …" if control.stopping else "Stop",
-        icon=":material/stop:",
-        on_click=worker().stop,
-        args=(run,),
-        disabled=control.stopping,
-        key=f"stop_{run.id}",
-    )
+def run_buttons(runs: Sequence[StoredRun]) -> None:
+    """Pause, stop, resume: for the host, and for all of these runs together."""
+    if not is_host():
+        return
+    going = [run.uid for run in runs if run.state is not State.ENDED]
+    key = runs[0].uid
+    if going:
+        stopping = all(run.wanted == "stop" for run in runs if run.uid in going)
+        if not stopping and any(run.state is not State.QUEUED for run in runs if run.uid in going):
+            paused = any(run.wanted == "pause" for run in runs)
+            label, icon, what = ("Resume", "play_arrow", "run") if paused else ("Pause", "pause", "pause")
+            # One key for both, so that the keyboard's focus stays.
+            st.button(label, icon=f":material/{icon}:", on_click=actions.ask, args=(going, what), key=f"pause_{key}")
+        st.button(
+            "Stopping …" if stopping else "Stop",
+            icon=":material/stop:",
+            on_click=actions.ask,
+            args=(going, "stop"),
+            disabled=stopping,
+            key=f"stop_{key}",
+        )
+    elif resumable := [run.uid for run in runs if run.resumable]:
+        st.button("Resume", icon=":material/resume:", on_click=actions.resume, args=(resumable,), key=f"resume_{key}")
 
 
-def _status(run: Run) -> None:
+def _status(run: StoredRun, history: History | None) -> None:
     """Progress with the time left, or why the run ended."""
     if run.ending is not None:
-        empty = run.history is not None and len(run.history) > 0 and not run.history.column("nonzeros")[-1].any()
-        ok = st.info if run.ending.outcome is Outcome.STOPPED else st.warning if empty else st.success
-        (ok if run.ending.outcome.ok else st.error)(run.ending.reason)
+        empty = history is not None and len(history) > 0 and not history.column("nonzeros")[-1].any()
+        ok = st.info if run.outcome is Outcome.STOPPED else st.warning if empty else st.success
+        wrong = st.warning if run.outcome is Outcome.INTERRUPTED else st.error
+        (ok if run.ending.outcome.ok else wrong)(run.reason)
         return
     if run.state is State.QUEUED:
-        ahead = [other for other in worker().runs() if other.device == run.device and other.id < run.id]
-        waiting = sum(other.state is not State.ENDED for other in ahead)
+        others = store().recent(50)
+        ahead = [o for o in others if o.state is not State.ENDED and o.device == run.device and o.number < run.number]
+        waiting = len({other.race or other.uid for other in ahead} - {run.race})
         st.info(f"Waiting for {waiting} other run{'s' * (waiting != 1)} on {run.device}.", icon=":material/hourglass:")
         return
-    total, history = run.config.iterations, run.history
-    done = len(history) if history else 0
-    if run.control.paused:
-        text = f"Paused after {done:,} of {total:,} iterations; the device is kept"
-    elif history is None:
-        text = "Loading the data …"
-    elif done == 0:
-        text = "First iteration …"
-    else:
-        pace = history.column("device_seconds")[done - 1] / done
-        left = _duration(pace * (total - done))
-        text = f"{done:,} of {total:,} iterations · {_duration(pace)} each · about {left} left"
-    st.progress(done / total, text=text)
+    st.progress(run.latest.iterations / run.config.iterations, text=_progress(run))
+
+
+def _progress(run: StoredRun) -> str:
+    total, done = run.config.iterations, run.latest.iterations
+    if run.wanted == "pause":
+        return f"Paused after {done:,} of {total:,} iterations; the device is kept"
+    if run.state is State.LOADING:
+        return "Loading the data …"
+    if done == 0:
+        return "First iteration …"
+    pace = run.latest.device_seconds / done
+    left = _duration(pace * (total - done))
+    return f"{done:,} of {total:,} iterations · {_duration(pace)} each · about {left} left"
 
 
 def _duration(seconds: float) -> str:
@@ -145,7 +183,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _tiles(history: History, remark: str) -> None:
+def tiles(history: History, remark: str) -> None:
     """The six numbers that tell whether a run goes well, each with its own small history."""
     evaluations = history.evaluated("test") or history.evaluated("validation")
     where = evaluations[-1].split if evaluations else None
@@ -194,50 +232,73 @@ def _thinned(values: Any) -> list[float]:
     return values[np.unique(np.linspace(0, len(values) - 1, _SPARK_POINTS).round().astype(int))].tolist()
 
 
-def _charts(run: Run, history: History, classes: tuple[str, ...]) -> None:
+def axis_switches(axes: Sequence[XAxis], key: str, usual: XAxis) -> tuple[XAxis, bool]:
+    """The switches of all charts with a common horizontal axis: which one, and whether the vertical is logarithmic."""
+    st.session_state.setdefault(key, usual)
+    st.session_state.setdefault("log_y", True)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x: XAxis = st.segmented_control(
+        x = st.segmented_control(
             "Horizontal axis",
-            [*_X_TITLES],
+            axes,
             format_func=_X_TITLES.__getitem__,
-            default="iteration",
             required=True,
-            key="x_axis",
-            help=r"$T_\%$ is device time in per cent of the run's whole time, which is estimated while it goes on.",
+            key=key,
+            help=r"$T_\%$ is device time in per cent of the whole time of the run, in a comparison of the slowest "
+            "contestant's; it is estimated while they go on.",
             persist_state="session",
         )
-        log_y = st.toggle("Logarithmic scale", value=True, key="log_y", persist_state="session")
-    total = _total_seconds(run, history)
-    left, right = st.columns(2)
-    with left:
-        _chart(run, "Objective, loss and penalty", "loss", figures.loss_figure(history, x, log_y, total))
-        _chart(run, "Sparsity by layer", "sparsity", figures.sparsity_figure(history, x, total))
-    with right:
-        _chart(run, "Augmentation weight ε", "epsilon", figures.epsilon_figure(history, x, total))
-        _chart(run, "Held-out accuracy and AUC", "accuracy", figures.accuracy_figure(history, x, total))
-    _confusion(run, history, classes)
+        log_y = st.toggle("Logarithmic scale", key="log_y", persist_state="session")
+    return x or usual, log_y
 
 
-def _total_seconds(run: Run, history: History) -> float | None:
+def charts(run: StoredRun, history: History, whole: History | None = None) -> None:
+    """The charts of a run; where `history` is the past of a `whole` one, with room for that on their axes."""
+    x, log_y = axis_switches(("iteration", "time", "relative", "evaluations"), "x_axis", "iteration")
+    total = total_seconds(run)
+    drawn: dict[FigureKind, figures.Figure] = {
+        "loss": figures.loss_figure(history, x, log_y, total),
+        "epsilon": figures.epsilon_figure(history, x, total),
+        "sparsity": figures.sparsity_figure(history, x, total),
+        "accuracy": figures.accuracy_figure(history, x, total),
+    }
+    x_end = None if whole is None else x_end_of([whole], x)
+    columns = st.columns(2)
+    for place, (kind, figure) in enumerate(drawn.items()):
+        with columns[place % 2]:
+            title = _CHARTS[kind]
+            st.markdown(f"##### {title}")
+            alt = f"{title}. {captions.describe(history, kind)}"
+            live_plot(figures.with_x_end(figure, x_end), key=f"{kind}_{run.uid}", alt=alt, height=340)
+    confusion(run, history)
+
+
+def x_end_of(histories: Sequence[History], x: XAxis) -> float:
+    """Where an axis ends on which all of these histories are drawn."""
+    if x == "relative":
+        return 100.0
+    columns = {"iteration": "iteration", "time": "device_seconds"}
+    ends = [
+        forward_evaluations(history)[-1] if x == "evaluations" else history.column(columns[x])[-1]
+        for history in histories
+        if len(history)
+    ]
+    return float(max(ends, default=1.0))
+
+
+def total_seconds(run: StoredRun) -> float | None:
     """Device seconds of the whole run: what it took, or while it goes on what it will take at this pace."""
-    done = len(history)
-    if not done:
-        return None
-    seconds = float(history.column("device_seconds")[done - 1])
-    return seconds if run.state is State.ENDED else seconds / done * run.config.iterations
+    latest = run.latest
+    if not latest.iterations or run.state is State.ENDED:
+        return latest.device_seconds or None
+    return latest.device_seconds / latest.iterations * run.config.iterations
 
 
-def _chart(run: Run, title: str, kind: FigureKind, figure: figures.Figure) -> None:
-    assert run.history is not None
-    st.markdown(f"##### {title}")
-    live_plot(figure, key=f"{kind}_{run.id}", alt=f"{title}. {captions.describe(run.history, kind)}", height=340)
-
-
-def _confusion(run: Run, history: History, classes: tuple[str, ...]) -> None:
+def confusion(run: StoredRun, history: History) -> None:
     """The confusion matrix of the last evaluation."""
     evaluations = history.evaluated("test") or history.evaluated("validation")
-    if not evaluations:
+    if not evaluations or run.data is None:
         return
+    classes = run.data.classes
     last = evaluations[-1]
     st.markdown("##### Confusion matrix")
     st.caption(f"{last.split} images, after {last.iteration:,} iterations".capitalize())
@@ -252,7 +313,7 @@ def _confusion(run: Run, history: History, classes: tuple[str, ...]) -> None:
     )
     live_plot(
         figures.confusion_figure(last, classes, bool(shares)),
-        key=f"confusion_{run.id}",
+        key=f"confusion_{run.uid}",
         alt=captions.describe_confusion(last, classes),
         height=min(640, 160 + 44 * len(classes)),
     )

@@ -1,75 +1,92 @@
-"""Which run a page shows, and the others on this server."""
+"""Which run a page shows, and what else is going on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from bsqh_core.dashboard.live import data_title, describe
-from bsqh_core.dashboard.service import worker
-from bsqh_core.worker import Run, State
+from bsqh_core.dashboard import actions
+from bsqh_core.dashboard.audience import is_host
+from bsqh_core.dashboard.live import describe, run_title
+from bsqh_core.dashboard.service import store
+from bsqh_core.errors import UserError
+from bsqh_core.records import State
+from bsqh_core.store import StoredRun
 
 _REFRESH_SECONDS = 2.0
+_LISTED = 8
 
 
-def show(run: Run) -> None:
+def named_run() -> StoredRun | None:
+    """The run that the address names, if it is here; a notice if it is not."""
+    uid = st.query_params.get("run")
+    if uid is None:
+        return None
+    try:
+        run = store().run(uid)
+    except UserError:
+        run = None
+    if run is None or run.deleted:
+        where = "is not known here" if run is None else "lies in the bin of the Runs page"
+        st.info(f"Run {uid[:12]!r} {where}.", icon=":material/search_off:")
+        return None
+    return run
+
+
+def current_run() -> StoredRun | None:
+    """The run that trains, else the latest one."""
+    recent = store().recent(_LISTED)
+    training = [run for run in recent if run.state in (State.LOADING, State.TRAINING)]
+    return next(iter(training or recent), None)
+
+
+def show(run: StoredRun) -> None:
     """Let the address name this run."""
-    st.query_params["run"] = str(run.id)
-
-
-def chosen_run() -> Run | None:
-    """The run that the address names, else the one that trains, else the latest one."""
-    number = st.query_params.get("run", "")
-    named = worker().get(int(number)) if number.isdecimal() and len(number) < 10 else None
-    runs = worker().runs()
-    training = [run for run in runs if run.state in (State.LOADING, State.TRAINING)]
-    return named or next(iter(training or reversed(runs)), None)
-
-
-def say_if_unknown(shown: Run | None) -> None:
-    """A notice where the address names a run that is not, or no longer, known."""
-    number = st.query_params.get("run")
-    if number is not None and (shown is None or number != str(shown.id)):
-        instead = f" This is run {shown.id}." if shown else ""
-        st.info(f"Run {number[:10]} is not known here any more.{instead}", icon=":material/search_off:")
+    st.query_params.from_dict({"run": run.uid})
 
 
 def follow_changes() -> None:
-    """Draw the page again whenever a run is added on this server or changes its state, in whichever session."""
-    st.fragment(_rerun_if_changed, run_every=_REFRESH_SECONDS)(_states())
+    """Draw the page again whenever a run is added, begins or ends, in whichever session or process."""
+    st.fragment(_rerun_if_changed, run_every=_REFRESH_SECONDS)(store().pulse())
 
 
-def _states() -> list[tuple[int, State]]:
-    return [(run.id, run.state) for run in worker().runs()]
-
-
-def _rerun_if_changed(seen: list[tuple[int, State]]) -> None:
-    if _states() != seen:
+def _rerun_if_changed(seen: tuple[object, ...]) -> None:
+    if store().pulse() != seen:
         st.rerun()
 
 
-def other_runs(shown: Run) -> None:
-    """List the other runs, newest first: what waits, what trains, what has ended and how."""
-    others = [run for run in reversed(worker().runs()) if run is not shown]
+def other_runs(shown: StoredRun) -> None:
+    """List what waits and trains, and the latest others."""
+    others = [run for run in store().recent(_LISTED + 1) if run.uid != shown.uid]
     if not others:
         return
     waiting = sum(run.state is State.QUEUED for run in others)
-    label = f"Other runs on this server: {len(others)}" + (f", {waiting} waiting" if waiting else "")
+    label = "Other runs" + (f", {waiting} waiting" if waiting else "")
     with st.expander(label, expanded=waiting > 0, icon=":material/list:"):
         for run in others:
             text, buttons = st.columns([4, 1], vertical_alignment="center")
-            text.markdown(f"**Run {run.id}: {data_title(run.config)}** · {_result(run)}  \n{describe(run.config)}")
+            text.markdown(f"**{run_title(run)}** · {result(run)}  \n{describe(run.config)}")
             with buttons.container(horizontal=True, horizontal_alignment="right"):
-                if run.state is State.QUEUED:
-                    st.button("Remove", key=f"remove_{run.id}", on_click=worker().stop, args=(run,))
-                st.button("Show", key=f"show_{run.id}", on_click=show, args=(run,))
+                if run.state is State.QUEUED and is_host():
+                    st.button("Remove", key=f"remove_{run.uid}", on_click=actions.ask, args=([run.uid], "stop"))
+                st.button("Show", key=f"show_{run.uid}", on_click=show, args=(run,))
 
 
-def _result(run: Run) -> str:
+def status_word(run: StoredRun) -> str:
+    """Where a run is, or how it ended."""
+    return str(run.outcome or ("paused" if run.wanted == "pause" else run.state))
+
+
+def result(run: StoredRun) -> str:
     """The state of a run, or how it ended and with what."""
-    evaluations = run.history.evaluated("test") if run.history else []
-    if run.ending is None:
-        return str(run.state)
-    if not evaluations:
-        return str(run.ending.outcome)
-    last = evaluations[-1]
-    return f"{run.ending.outcome}, accuracy {last.accuracy:.1%}, sparsity {last.sparsity:.0f} %"
+    latest = run.latest
+    if run.outcome is None or latest.accuracy is None or latest.sparsity is None:
+        return status_word(run)
+    return f"{status_word(run)}, accuracy {latest.accuracy:.1%}, sparsity {latest.sparsity:.0f} %"
+
+
+def together(runs: Sequence[StoredRun]) -> str:
+    """The states of several runs in a few words, e.g. "2 finished, 1 training"."""
+    words = [status_word(run) for run in runs]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,44 +11,27 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bsqh_core import RunConfig
-from bsqh_core.dashboard.service import worker
+from bsqh_core.dashboard.service import history_of, store, worker
 from bsqh_core.dashboard.upload import keep_upload
 from bsqh_core.errors import DataError
 from bsqh_core.presets import PRESETS
-from bsqh_core.worker import State
+from bsqh_core.records import State
 from helpers import npz_bytes, wait_until
-
-APP = Path(__file__).parents[2] / "app.py"
-ENDLESS = RunConfig(train_samples=100, widths=(3, 4, 10, 8), iterations=10**6, device="cpu")
-SHORT = RunConfig(train_samples=100, widths=(3, 4, 10, 8), iterations=12, evaluate_every=4, device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def fresh_worker() -> Iterator[None]:
-    """`cache_resource` outlives a test: end its runs and forget it."""
-    worker.clear()
-    yield
-    for run in worker().runs():
-        worker().stop(run)
-    worker.clear()
-
-
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def button(app: AppTest, label: str):
-    return next(item for item in app.button if item.label == label)
-
-
-def text(app: AppTest) -> str:
-    kinds = ("markdown", "caption", "info", "success", "error", "title", "subheader")
-    return "\n".join(str(item.value) for kind in kinds for item in app.get(kind))
+from pages.helpers_pages import (
+    APP,
+    ENDLESS,
+    SHORT,
+    button,
+    charts,
+    ended,
+    labels,
+    now,
+    open_page,
+    started,
+    text,
+    wait_for_end,
+    wait_for_iterations,
+)
 
 
 def set_fields(app: AppTest, config: RunConfig) -> None:
@@ -57,10 +39,6 @@ def set_fields(app: AppTest, config: RunConfig) -> None:
         app.number_input(key=f"config_{name}").set_value(getattr(config, name))
     app.text_input(key="config_widths").set_value(", ".join(map(str, config.widths or ())))
     app.selectbox(key="config_device").set_value(config.device)
-
-
-def charts(app: AppTest) -> list[dict]:
-    return [json.loads(item.proto.json) for item in app.get("bidi_component")]
 
 
 def test_first_visit_explains_and_offers_one_button() -> None:
@@ -74,29 +52,28 @@ def test_a_run_from_the_form_to_its_end() -> None:
     set_fields(app, SHORT)
     button(app, "Start training").click()
     app.run()
-    (run,) = worker().runs()
+    (run,) = store().runs()
     assert run.config == SHORT
-    assert app.query_params["run"] == "1"
-    wait_until(lambda: run.state is State.ENDED)
+    assert app.query_params["run"] == run.uid
+    run = wait_for_end(run)
     app.run()
     assert not app.exception
     assert "Finished: 12 iterations are done." in text(app)
-    last = run.history.evaluated("test")[-1]
+    last = history_of(run).evaluated("test")[-1]
     metrics = {item.label: item.value for item in app.metric}
     assert metrics["Accuracy"] == f"{last.accuracy:.2%}"
     assert metrics["AUC"] == f"{last.auc:.4f}"
-    assert metrics["J"] == f"{run.history.column('J')[-1]:#.3g}"
+    assert metrics["J"] == f"{history_of(run).column('J')[-1]:#.3g}"
     assert metrics["Sparsity"] == f"{last.sparsity:.1f}%"
-    assert metrics["Non-zeros"] == f"{run.history.column('nonzeros')[-1].sum():,.0f}"
-    assert metrics["Line search"] == f"{run.history.column('line_search_total')[-1]:,.0f}"
+    assert metrics["Non-zeros"] == f"{history_of(run).column('nonzeros')[-1].sum():,.0f}"
+    assert metrics["Line search"] == f"{history_of(run).column('line_search_total')[-1]:,.0f}"
     alternatives = [chart["alt"] for chart in charts(app)]
     assert len(alternatives) == 5
     assert any(f"{last.accuracy:.3f}" in words for words in alternatives)
 
 
 def test_every_axis_and_view_can_be_chosen() -> None:
-    run = worker().submit(SHORT)
-    wait_until(lambda: run.state is State.ENDED)
+    ended(SHORT)
     app = open_page()
     for axis in ("time", "relative", "iteration"):
         app.session_state["x_axis"] = axis
@@ -108,44 +85,44 @@ def test_every_axis_and_view_can_be_chosen() -> None:
 
 
 def test_pause_resume_stop_from_the_page() -> None:
-    run = worker().submit(ENDLESS)
-    wait_until(lambda: run.history is not None and len(run.history) > 2)
+    run = started(ENDLESS)
+    wait_for_iterations(run, 2)
     app = open_page()
     button(app, "Pause").click()
     app.run()
-    assert run.control.paused
+    assert now(run).wanted == "pause"
     assert "Paused after" in str(app.get("progress")[0].proto.text)
     button(app, "Resume").click()
     app.run()
-    assert not run.control.paused
+    assert now(run).wanted == "run"
     button(app, "Stop").click()
     app.run()
-    wait_until(lambda: run.state is State.ENDED)
+    run = wait_for_end(run)
     app.run()
     assert "as asked" in text(app)
     assert "Pause" not in {item.label for item in app.button}
 
 
 def test_a_second_visitor_finds_the_run_that_trains() -> None:
-    first, second = worker().submit(ENDLESS), worker().submit(ENDLESS)
-    wait_until(lambda: first.state is State.TRAINING)
+    first, second = started(ENDLESS), started(ENDLESS)
+    wait_until(lambda: now(first).state is State.TRAINING)
     assert "Run 1:" in text(open_page())
-    app = open_page(run="2")
+    app = open_page(run=second.uid)
     assert "Run 2:" in text(app)
     assert "Waiting for 1 other run" in text(app)
     button(app, "Stop").click()
     app.run()
-    assert second.state is State.ENDED
+    wait_for_end(second)
 
 
 def test_the_queue_is_shown_and_can_be_changed() -> None:
-    first, second = worker().submit(ENDLESS), worker().submit(ENDLESS)
-    wait_until(lambda: first.state is State.TRAINING)
+    first, second = started(ENDLESS), started(ENDLESS)
+    wait_until(lambda: now(first).state is State.TRAINING)
     app = open_page()
     assert "**Run 2: Digits (scikit-learn)** · queued" in text(app)
     button(app, "Remove").click()
     app.run()
-    assert second.state is State.ENDED
+    wait_for_end(second)
     assert "**Run 2: Digits (scikit-learn)** · stopped" in text(app)
     button(app, "Show").click()
     app.run()
@@ -156,7 +133,7 @@ def test_the_queue_is_shown_and_can_be_changed() -> None:
 def test_an_address_with_an_unknown_run_says_so(number: str) -> None:
     app = open_page(run=number)
     assert "Press **Start training**" in text(app)
-    assert "not known" in text(app)
+    assert "is not known" in text(app)
 
 
 def test_bad_numbers_get_a_sentence_and_lose_nothing() -> None:
@@ -204,26 +181,24 @@ def test_a_changed_preset_says_so_and_comes_back() -> None:
 
 def test_after_a_reload_the_form_says_what_the_run_was_started_with() -> None:
     config = replace(SHORT, rho=3e-3, method="sqh", batch_size=32)
-    run = worker().submit(config)
-    wait_until(lambda: run.state is State.ENDED)
+    ended(config)
     app = open_page()
     button(app, "Start training").click()
     app.run()
-    assert worker().runs()[-1].config == config
+    assert store().recent(1)[0].config == config
 
 
 def test_a_stop_acts_inside_a_long_line_search() -> None:
     """With μ near 1 a search makes millions of trials; it must not hold the device."""
-    run = worker().submit(replace(SHORT, mu=1 + 1e-9, zeta=0.01, eps0=1e-3))
-    wait_until(lambda: run.state is State.TRAINING)
-    worker().stop(run)
-    wait_until(lambda: run.state is State.ENDED)
+    run = started(replace(SHORT, mu=1 + 1e-9, zeta=0.01, eps0=1e-3))
+    wait_until(lambda: now(run).state is State.TRAINING)
+    worker().want([run.uid], "stop")
+    run = wait_for_end(run)
     assert "as asked" in run.ending.reason
 
 
 def test_an_empty_network_is_no_success() -> None:
-    run = worker().submit(replace(SHORT, rho=1e3))
-    wait_until(lambda: run.state is State.ENDED)
+    ended(replace(SHORT, rho=1e3))
     app = open_page()
     assert "all weights have vanished" in app.warning[0].value
 
@@ -242,32 +217,28 @@ def test_every_preset_fills_the_form_with_its_own_values(name: str) -> None:
 
 
 def test_missing_data_end_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = worker().submit(RunConfig(dataset=str(tmp_path / "gone.npz"), device="cpu"))
-    wait_until(lambda: run.state is State.ENDED)
+    ended(RunConfig(dataset=str(tmp_path / "gone.npz"), device="cpu"))
     app = open_page()
     assert "There is no file" in text(app)
     assert "Traceback" not in text(app)
 
 
 def test_a_stalled_run_says_what_to_try() -> None:
-    run = worker().submit(replace(SHORT, eta=1e6, dtype="float64"))
-    wait_until(lambda: run.state is State.ENDED)
+    ended(replace(SHORT, eta=1e6, dtype="float64"))
     said = text(open_page())
     assert "Stalled in iteration 1" in said
     assert "Try a smaller η" in said
 
 
 def test_the_size_of_the_modified_lenet_is_explained_where_it_stands() -> None:
-    run = worker().submit(replace(SHORT, network="modified-lenet", widths=None, iterations=1))
-    wait_until(lambda: run.state is State.ENDED)
+    ended(replace(SHORT, network="modified-lenet", widths=None, iterations=1))
     (tile,) = (item for item in open_page().metric if item.label == "Non-zeros")
     assert tile.delta == "of 415,858"  # ten classes; the eleven of OrganAMNIST make it 416,059
     assert "its own Table 4 gives 416,059" in tile.proto.help
 
 
 def test_synthetic_data_are_called_so() -> None:
-    run = worker().submit(RunConfig(dataset="organ-phantoms", train_samples=60, iterations=2, device="cpu"))
-    wait_until(lambda: run.state is State.ENDED)
+    ended(RunConfig(dataset="organ-phantoms", train_samples=60, iterations=2, device="cpu"))
     app = open_page()
     assert "synthetic data" in text(app)
     assert any("femur-left" in json.dumps(chart["figure"]) for chart in charts(app))
@@ -278,9 +249,8 @@ def test_an_upload_becomes_a_data_set(tmp_path: Path, monkeypatch: pytest.Monkey
     path = keep_upload(npz_bytes(), "../my set.npz")
     assert Path(path).parent == tmp_path / "uploads"
     assert keep_upload(npz_bytes(), "../my set.npz") == path
-    run = worker().submit(RunConfig(dataset=path, iterations=2, device="cpu"))
-    wait_until(lambda: run.state is State.ENDED)
-    assert run.ending.outcome == "finished"
+    run = ended(RunConfig(dataset=path, iterations=2, device="cpu"))
+    assert run.outcome == "finished"
     assert run.data.classes == ("0", "1", "2", "3")
 
 
@@ -302,3 +272,38 @@ def test_settings_are_the_safe_ones() -> None:
     assert settings["server"]["maxUploadSize"] <= 64
     assert settings["client"]["showErrorDetails"] == "none"
     assert settings["browser"]["gatherUsageStats"] is False
+
+
+def test_a_stopped_run_is_resumed_from_the_page() -> None:
+    run = started(ENDLESS)
+    wait_for_iterations(run, 2)
+    worker().want([run.uid], "stop")
+    stopped = wait_for_end(run).latest.iterations
+    app = open_page(run=run.uid)
+    button(app, "Resume").click()
+    app.run()
+    wait_for_iterations(run, stopped)
+    assert now(run).attempt == 2
+    app.run()
+    assert {"Pause", "Stop"} <= labels(app)
+
+
+def test_an_address_elsewhere_prefills_the_form() -> None:
+    app = open_page(run="0123456789ab", network="modified-lenet", rho="0.003", batch_size="32", widths="3,4,10,8")
+    assert "is not known" in text(app)
+    assert app.selectbox(key="config_network").value == "modified-lenet"
+    assert app.number_input(key="config_rho").value == 0.003
+    assert app.number_input(key="config_batch_size").value == 32
+    assert app.text_input(key="config_widths").value == "3, 4, 10, 8"
+    assert not button(app, "Start training").disabled
+
+
+def test_a_hostile_address_falls_back_to_defaults_with_a_notice() -> None:
+    app = open_page(alpha="7", network="<script>alert(1)</script>", iterations="9" * 5000, dataset="/etc/passwd.npz")
+    said = text(app)
+    assert "alpha must be at least 0 and at most 1" in said
+    assert "iterations cannot be" in said
+    assert "dataset cannot be" in said
+    assert app.number_input(key="config_alpha").value == 0.8
+    assert app.selectbox(key="config_dataset").value == "digits"
+    assert not button(app, "Start training").disabled

@@ -1,0 +1,138 @@
+"""Runs side by side: verdict, standings, charts on shared axes, and in what their configurations differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from bsqh_core import captions, figures
+from bsqh_core.comparison import Entry, Quantity, Verdict, differing_fields, labels, verdict
+from bsqh_core.config import RunConfig
+from bsqh_core.dashboard.address import show_address
+from bsqh_core.dashboard.choice import names_of
+from bsqh_core.dashboard.form import LABELS
+from bsqh_core.dashboard.live import axis_switches, refresh_interval, total_seconds, x_end_of
+from bsqh_core.dashboard.live_plot import live_plot
+from bsqh_core.dashboard.service import history_of, store
+from bsqh_core.dashboard.share import share_button
+from bsqh_core.history import History
+from bsqh_core.records import State
+from bsqh_core.store import StoredRun
+
+_TITLES: dict[Quantity, str] = {
+    "J": "Objective J",
+    "accuracy": "Held-out accuracy",
+    "sparsity": "Sparsity over all layers",
+    "line search": "Line-search steps so far",
+    "eps": "Augmentation weight ε",
+}
+
+
+def entries_of(runs: Sequence[StoredRun], past: Callable[[History], History] = lambda history: history) -> list[Entry]:
+    """Contestants: runs that differ in nothing but their seed are one."""
+    groups: dict[RunConfig, list[StoredRun]] = {}
+    for run in runs:
+        groups.setdefault(replace(run.config, seed=0, device="auto"), []).append(run)
+    names = labels([group[0].config for group in groups.values()])
+    return [
+        Entry(
+            label=name,
+            config=group[0].config,
+            histories=tuple(past(history_of(run) or History((), ())) for run in group),
+            seeds=tuple(run.config.seed for run in group),
+            ended=all(run.state is State.ENDED for run in group),
+        )
+        for name, group in zip(names, groups.values(), strict=True)
+    ]
+
+
+def comparison_view(uids: list[str]) -> None:
+    """Show stored runs side by side, and keep showing them while they go on."""
+    interval = refresh_interval(store().chosen(uids))
+    st.fragment(_comparison_view, run_every=interval)(uids, interval)
+
+
+def _comparison_view(uids: list[str], interval: float | None) -> None:
+    runs = store().chosen(uids)
+    if not runs or refresh_interval(runs) != interval:
+        st.rerun()
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        share_button("compared")
+    comparison(runs, "chosen")
+    show_address(None, **names_of(runs))
+
+
+def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> None:
+    """Show runs side by side, as they are or as they were after `at` iterations."""
+    entries = entries_of(runs) if at is None else entries_of(runs, lambda history: history.until(at))
+    _verdict(entries)
+    x, log_y = axis_switches(("relative", "evaluations", "iteration", "time"), "race_axis", "relative")
+    total = max((total_seconds(run) or 0 for run in runs), default=0) or None
+    whole = [history for run in runs if (history := history_of(run))]
+    x_end = None if at is None else x_end_of(whole, x)
+    columns = st.columns(2)
+    for place, (quantity, title) in enumerate(_TITLES.items()):
+        logarithmic = log_y if quantity in ("J", "eps") else None
+        figure = figures.comparison_figure(entries, quantity, x, logarithmic, total)
+        with columns[place % 2]:
+            st.markdown(f"##### {title}")
+            alt = f"{title}. {captions.describe_comparison(entries, quantity)}"
+            live_plot(figures.with_x_end(figure, x_end), key=f"{quantity}_{key}", alt=alt, height=340)
+    with columns[len(_TITLES) % 2]:
+        st.markdown("##### Accuracy against non-zeros")
+        alt = f"Accuracy against non-zeros. {captions.describe_pareto(entries)}"
+        live_plot(figures.pareto_figure(entries), key=f"pareto_{key}", alt=alt, height=340)
+    _differences(entries)
+
+
+def _verdict(entries: Sequence[Entry]) -> None:
+    """Who is first, in words and numbers."""
+    found = verdict(entries)
+    if found is None:
+        st.info("The verdict comes as soon as two contestants have come to something.", icon=":material/balance:")
+        return
+    st.info("  \n".join(found.sentences), icon=":material/balance:")
+    st.table(_standings(found), border="horizontal")
+
+
+def _standings(found: Verdict) -> pd.DataFrame:
+    rows = {
+        row.label: {
+            f"Seconds to J = {found.target:.4g}": f"{row.seconds.text()} ({row.seconds_share:.0f} %)",
+            "Forward evaluations to it": f"{row.evaluations.text()} ({row.evaluations_share:.0f} %)",
+            "Line-search steps": row.line_search_steps.text(),
+            "Accuracy %": row.accuracy.times(100).text(2) if row.accuracy else "–",
+            "Sparsity %": row.sparsity.text(1),
+            "Non-zeros": row.nonzeros.text(0),
+            "Seeds": str(row.seeds),
+        }
+        for row in found.standings
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _differences(entries: Sequence[Entry]) -> None:
+    """The fields in which the configurations differ; the common ones folded away."""
+    configs = {entry.label: entry.config for entry in entries}
+    differing = [name for name in differing_fields([*configs.values()]) if name != "seed"]
+    if len(configs) > 1 and differing:
+        st.markdown("##### In what they differ")
+        table = {LABELS[name]: {label: _shown(config, name) for label, config in configs.items()} for name in differing}
+        st.table(pd.DataFrame.from_dict(table, orient="index"), border="horizontal")
+    with st.expander("What they have in common", icon=":material/tune:"):
+        first = next(iter(configs.values()))
+        common = [name for name in LABELS if name not in (*differing, "seed")]
+        st.table(pd.DataFrame({"value": {LABELS[name]: _shown(first, name) for name in common}}), border="horizontal")
+
+
+def _shown(config: RunConfig, name: str) -> str:
+    value: Any = getattr(config, name)
+    if value is None:
+        return "all" if name == "train_samples" else "usual"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,158 @@
+"""Race, Compare and Replay through Streamlit's AppTest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bsqh_core.dashboard.service import store, worker
+from bsqh_core.race import contestants
+from bsqh_core.records import State
+from helpers import wait_until
+from pages.helpers_pages import ENDLESS, SHORT, button, charts, ended, labels, open_page, text
+
+
+def race(config=SHORT, seeds: int = 1, omegas=(3, 5)) -> str:
+    return worker().race(contestants(config, True, omegas), seeds)
+
+
+def finished(name: str) -> str:
+    wait_until(lambda: all(run.state is State.ENDED for run in store().race(name)))
+    return name
+
+
+def test_a_race_from_the_form_to_its_verdict() -> None:
+    app = open_page("race")
+    assert "Press **Start the race**" in text(app)
+    for name in ("train_samples", "iterations", "evaluate_every"):
+        app.number_input(key=f"config_{name}").set_value(getattr(SHORT, name))
+    app.text_input(key="config_widths").set_value("3, 4, 10, 8")
+    app.selectbox(key="config_device").set_value("cpu")
+    app.text_input(key="race_omegas").set_value("1, 7")
+    button(app, "Start the race").click()
+    app.run()
+    (name,) = store().races(5)
+    assert app.query_params["race"] == name
+    assert [run.config for run in store().race(name)] == contestants(SHORT, True, (1, 7))
+    finished(name)
+    app.run()
+    said = text(app)
+    assert "The race is over: 3 finished." in said
+    assert "reached J" in said
+    assert "One seed: another may decide otherwise." in said
+    assert len(charts(app)) == 6
+    (standings, differences, *_) = (table.value for table in app.table)
+    assert list(standings.index) == ["SQH, ζ = 0.01", "bSQH, ω = 1", "bSQH, ω = 7"]
+    assert list(differences.index) == ["Method", "ω · average"]
+
+
+@pytest.mark.parametrize(("omegas", "says"), [("3, x", "whole numbers"), ("", "two to 6"), ("3, 3", "each ω once")])
+def test_contestants_that_cannot_be(omegas: str, says: str) -> None:
+    app = open_page("race")
+    app.text_input(key="race_omegas").set_value(omegas)
+    app.run()
+    assert says in text(app)
+    assert button(app, "Start the race").disabled
+
+
+def test_seeds_become_bands() -> None:
+    name = finished(race(seeds=3))
+    app = open_page("race", race=name)
+    assert "3 seeds" in text(app)
+    assert "of the 3 seeds" in text(app)
+    (first, *_) = charts(app)
+    assert sum(trace.get("fill") == "toself" for trace in first["figure"]["data"]) == 3
+
+
+def test_the_axes_of_a_race_can_be_chosen() -> None:
+    name = finished(race())
+    app = open_page("race", race=name)
+    for axis, title in (("evaluations", "forward evaluations"), ("time", "(s)"), ("iteration", "iteration")):
+        app.session_state["race_axis"] = axis
+        app.run()
+        assert all(title in chart["figure"]["layout"]["xaxis"]["title"]["text"] for chart in charts(app)[:5])
+        assert app.query_params["axis"] == axis
+
+
+def test_a_race_is_paused_and_stopped_as_a_whole() -> None:
+    name = race(ENDLESS)
+    wait_until(lambda: all(run.latest.iterations > 1 for run in store().race(name)))
+    app = open_page("race")
+    button(app, "Pause").click()
+    app.run()
+    assert {run.wanted for run in store().race(name)} == {"pause"}
+    button(app, "Stop").click()
+    app.run()
+    finished(name)
+    app.run()
+    assert "3 stopped" in text(app)
+    assert "Resume" in labels(app)
+
+
+def test_an_address_elsewhere_prefills_the_race() -> None:
+    app = open_page("race", race="0123456789ab", omegas="2,9", sqh="no", seeds="4", rho="0.002")
+    assert "not known" in text(app)
+    assert app.text_input(key="race_omegas").value == "2,9"
+    assert not app.toggle(key="race_sqh").value
+    assert app.number_input(key="race_seeds").value == 4
+    assert app.number_input(key="config_rho").value == 0.002
+    app = open_page("race", omegas="x" * 9999, seeds="-1", sqh="<b>")
+    assert app.number_input(key="race_seeds").value == 1
+
+
+def test_any_stored_runs_are_compared() -> None:
+    runs = [ended(replace(SHORT, rho=rho, seed=seed)) for rho in (1e-4, 1e-2) for seed in (0, 1)]
+    app = open_page("compare", runs=",".join(run.uid for run in runs))
+    assert "ρ = 0.01" in text(app)
+    assert "2 seeds" in text(app) or "2 of the 2" in text(app)
+    assert any("ρ · weight" in table.value.index for table in app.table)
+    assert len(charts(app)) == 6
+
+
+def test_compare_without_runs_says_what_to_do() -> None:
+    app = open_page("compare")
+    assert "Choose two runs or more" in text(app)
+    app = open_page("compare", runs="nix," + ",".join(["ff" * 6] * 50))
+    assert "not known here" in text(app)
+
+
+def test_replay_moves_every_figure() -> None:
+    run = ended(SHORT)
+    app = open_page("replay", run=run.uid, at="6")
+    assert app.slider(key="replay_at").value == 6
+    tiles = {item.label: item.value for item in app.metric}
+    early = charts(app)
+    assert "after 6 iterations" in early[0]["alt"] or "over 6 iterations" in early[0]["alt"]
+    assert early[0]["figure"]["layout"]["xaxis"]["range"] == [0, 12]
+    app.slider(key="replay_at").set_value(12).run()
+    late = charts(app)
+    assert {item.label: item.value for item in app.metric} != tiles
+    assert all(a["alt"] != b["alt"] for a, b in zip(early, late, strict=True))
+    assert app.query_params["at"] == "12"
+
+
+def test_replay_plays_to_the_end_and_pauses() -> None:
+    run = ended(SHORT)
+    app = open_page("replay", run=run.uid, at="12")
+    app.session_state["replay_speed"] = "fast"
+    button(app, "Play").click()
+    app.run()
+    assert app.slider(key="replay_at").value < 12, "from the beginning"
+    wait_until(lambda: app.run().slider(key="replay_at").value >= 3)
+    button(app, "Pause").click()
+    app.run()
+    stood = app.slider(key="replay_at").value
+    assert app.run().slider(key="replay_at").value == stood
+    button(app, "Play").click()
+    app.run()
+    wait_until(lambda: "Play" in labels(app.run()))
+    assert app.slider(key="replay_at").value == 12
+
+
+def test_a_race_is_replayed() -> None:
+    name = finished(race())
+    app = open_page("replay", race=name, at="5")
+    assert "so far" in text(app) or "reached J" in text(app)
+    assert len(charts(app)) == 6
+    assert app.query_params["race"] == name

@@ -1,0 +1,90 @@
+"""The Runs page through Streamlit's AppTest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bsqh_core.dashboard import runs_table
+from bsqh_core.dashboard.service import store
+from bsqh_core.store import export_run, import_run
+from pages.helpers_pages import ENDLESS, SHORT, button, ended, labels, open_page, started, text, wait_for_iterations
+
+
+def select(app, *rows: int) -> None:
+    app.session_state["runs_table"] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+
+
+def numbers(app) -> list[int]:
+    return app.dataframe[0].value["Run"].tolist()
+
+
+def test_an_empty_store() -> None:
+    app = open_page("runs")
+    assert "The store takes" in text(app)
+
+
+def test_search_and_filters() -> None:
+    runs = [ended(replace(SHORT, rho=rho, method=method)) for rho in (1e-4, 1e-2) for method in ("sqh", "bsqh")]
+    store().annotate(runs[1].uid, name="My Favourite", starred=True, note="for the lecture")
+    app = open_page("runs")
+    assert numbers(app) == [4, 3, 2, 1]
+    for words, found in (("favourite", [2]), ("LECTURE bsqh", [2]), ("sqh with ζ", [3, 1]), ("nothing", [])):
+        app.text_input(key="runs_search").set_value(words).run()
+        assert not app.exception
+        assert (numbers(app) if found else []) == found
+    app.text_input(key="runs_search").set_value("")
+    app.toggle(key="runs_starred").set_value(True).run()
+    assert numbers(app) == [2]
+    app.toggle(key="runs_starred").set_value(False)
+    app.multiselect(key="runs_filters").set_value(["rho", "method"]).run()
+    app.multiselect(key="runs_filter_rho").set_value([0.01]).run()
+    assert numbers(app) == [4, 3]
+    app.multiselect(key="runs_filter_method").set_value(["sqh"]).run()
+    assert numbers(app) == [3]
+
+
+def test_delete_and_undo(monkeypatch) -> None:
+    first, second = ended(SHORT), ended(replace(SHORT, seed=1))
+    monkeypatch.setattr(runs_table, "chosen_runs", lambda: store().runs()[:1])
+    app = open_page("runs")
+    assert {"Star", "Delete"} <= labels(app)
+    button(app, "Delete").click()
+    app.run()
+    assert [run.uid for run in store().runs()] == [first.uid]
+    assert "1 run is in the bin" in text(app)
+    button(app, "Undo").click()
+    app.run()
+    assert [run.uid for run in store().runs()] == [second.uid, first.uid]
+    button(app, "Delete").click()
+    app.run()
+    button(app, "Empty the bin").click()
+    app.run()
+    assert store().runs(deleted=True) == []
+    assert not store().checkpoint_path(second.uid).exists()
+
+
+def test_a_run_that_goes_on_is_not_deleted(monkeypatch) -> None:
+    run = started(ENDLESS)
+    wait_for_iterations(run, 1)
+    monkeypatch.setattr(runs_table, "chosen_runs", lambda: store().runs()[:1])
+    assert button(open_page("runs"), "Delete").disabled
+    assert store().delete([run.uid]) == 0
+
+
+def test_name_and_note_are_written(monkeypatch) -> None:
+    run = ended(SHORT)
+    monkeypatch.setattr(runs_table, "chosen_runs", lambda: store().runs()[:1])
+    app = open_page("runs")
+    next(item for item in app.text_input if item.label == "Name").set_value("  The best ")
+    app.text_area[0].set_value("worth showing")
+    button(app, "Save").click()
+    app.run()
+    assert (store().run(run.uid).name, store().run(run.uid).note) == ("The best", "worth showing")
+
+
+def test_an_exported_run_comes_back_by_its_file() -> None:
+    run = ended(SHORT)
+    content = export_run(store(), run.uid)
+    store().delete([run.uid])
+    store().empty_bin()
+    assert import_run(store(), content).latest == run.latest
