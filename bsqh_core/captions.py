@@ -7,10 +7,20 @@ from typing import Literal
 
 import numpy as np
 
+from bsqh_core.comparison import Entry, Measured, Quantity, curve, pareto_front, results
 from bsqh_core.history import History
 from bsqh_core.records import EvaluationRecord
 
 FigureKind = Literal["loss", "epsilon", "sparsity", "accuracy"]
+
+# Names, and decimals: None for three digits.
+_QUANTITIES: dict[Quantity, tuple[str, int | None]] = {
+    "J": ("Objective J", None),
+    "accuracy": ("Held-out accuracy", 3),
+    "sparsity": ("Sparsity in per cent", 1),
+    "line search": ("Line-search steps so far", 0),
+    "eps": ("Accepted augmentation weight ε", None),
+}
 
 
 def describe(history: History, figure: FigureKind) -> str:
@@ -77,3 +87,46 @@ def _accuracy(history: History, n: int, after: str) -> str:
                 f"(best accuracy {best.accuracy:.3f} at iteration {best.iteration:,})"
             )
     return f"After {after}: {'; '.join(parts)}." if parts else f"No evaluation yet after {after}."
+
+
+def describe_comparison(entries: Sequence[Entry], quantity: Quantity) -> str:
+    """What `comparison_figure(entries, quantity, ...)` shows at this moment."""
+    name, decimals = _QUANTITIES[quantity]
+    parts = []
+    for entry in entries:
+        curves = [found for history in entry.histories if len((found := curve(history, quantity))[0])]
+        if curves:
+            parts.append(f"{entry.label}: {_last_of(curves, decimals)}")
+    if not parts:
+        return f"Waiting for the first {'evaluation' if quantity == 'accuracy' else 'iteration'}."
+    return f"{name} of {len(parts)} contestant{'s' * (len(parts) > 1)}; {'; '.join(parts)}."
+
+
+def describe_pareto(entries: Sequence[Entry]) -> str:
+    """What `pareto_figure(entries)` shows at this moment."""
+    found = results(entries)
+    if not found:
+        return "Waiting for the first evaluation."
+    front = [found[i] for i in pareto_front([(result.nonzeros, result.accuracy) for result in found])]
+    named = (
+        f"{entries[result.entry].label} with seed {result.seed} ({result.nonzeros:,} non-zeros, "
+        f"accuracy {result.accuracy:.3f})"
+        for result in front
+    )
+    return (
+        f"Accuracy against non-zeros of {len(found):,} run{'s' * (len(found) > 1)} at their last evaluations; "
+        f"none is both sparser and more accurate than {', '.join(named)}."
+    )
+
+
+def _last_of(curves: Sequence[tuple[np.ndarray, np.ndarray]], decimals: int | None) -> str:
+    """The last value of a contestant, with its mean and standard deviation where there are several seeds."""
+    least, most = (int(extreme(at[-1] for at, _ in curves)) for extreme in (min, max))
+    after = (
+        f"after {most:,} iteration{'s' * (most != 1)}" if least == most else f"after {least:,} to {most:,} iterations"
+    )
+    last = Measured.of(values[-1] for _, values in curves)
+    if last is None:
+        return f"not finite {after}"
+    over = f" over {last.seeds} seeds" if last.seeds > 1 else ""
+    return f"{last.text(decimals)}{over} {after}"

@@ -104,7 +104,7 @@ def test_values_that_are_not_finite_do_not_hide_others() -> None:
 # --- figures ---
 
 
-@pytest.mark.parametrize("x", ["iteration", "time", "relative"])
+@pytest.mark.parametrize("x", ["iteration", "time", "relative", "evaluations"])
 @pytest.mark.parametrize("kind", TIMED)
 def test_figures_are_json_and_their_lines_have_a_second_cue(kind: str, x: figures.XAxis) -> None:
     figure = draw(kind, make_history(40), x)
@@ -138,12 +138,61 @@ def test_lines_of_one_axis_share_their_rows() -> None:
 
 def test_relative_time() -> None:
     history = make_history(40)  # half a second each
-    so_far = unpack(trace(draw("loss", history, "relative"), "J")["x"])
-    assert so_far[0] == pytest.approx(2.5)
-    assert so_far[-1] == pytest.approx(100)
-    figure = draw("loss", history, "relative", total=40.0)
+    so_far = draw("loss", history, "relative")
+    assert so_far["x_factor"] == pytest.approx(5)
+    x = unpack(trace(figures.scaled(so_far), "J")["x"])
+    assert x[0] == pytest.approx(2.5)
+    assert x[-1] == pytest.approx(100)
+    figure = figures.scaled(draw("loss", history, "relative", total=40.0))
     assert unpack(trace(figure, "J")["x"])[-1] == pytest.approx(50)
     assert unpack(trace(figure, "test loss")["x"]).tolist() == pytest.approx([12.5, 25, 37.5, 50])
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_another_estimate_of_the_total_changes_one_number(kind: str) -> None:
+    history = make_history(40)
+    sooner, later = (draw(kind, history, "relative", total) for total in (40.0, 50.0))
+    assert (sooner.pop("x_factor"), later.pop("x_factor")) == (2.5, 2.0)
+    assert sooner == later
+    assert sooner["data"] == draw(kind, history, "time")["data"]
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_scaled_leaves_all_but_x_as_it_is(kind: str) -> None:
+    figure = draw(kind, make_history(40), "relative", total=30.0)
+    before = json.dumps(figure)
+    final = figures.scaled(figure)
+    assert json.dumps(figure) == before
+    assert "x_factor" not in final
+    assert final["layout"] == figure["layout"]
+    for old, new in zip(figure["data"], final["data"], strict=True):
+        assert {**old, "x": None} == {**new, "x": None}
+        assert np.allclose(unpack(new["x"]), unpack(old["x"]) / 30 * 100, rtol=1e-6)
+    assert figures.scaled(final) is final
+
+
+def test_no_time_has_passed() -> None:
+    history = History(LAYERS, SIZES)
+    history.add(evaluation(0))
+    assert unpack(figures.scaled(draw("accuracy", history, "relative"))["data"][0]["x"]).tolist() == [0]
+
+
+def test_forward_evaluations() -> None:
+    history = make_history(30)  # one rejected trial each
+    assert unpack(trace(draw("loss", history, "evaluations"), "J")["x"]).tolist() == list(range(3, 91, 3))
+    assert unpack(trace(draw("loss", history, "evaluations"), "test loss")["x"]).tolist() == [30, 60, 90]
+
+
+def test_curves_grow_within_a_fixed_axis() -> None:
+    figure = draw("loss", make_history(40), "relative")
+    fixed = figures.with_x_end(figure, 100)
+    assert fixed["layout"]["xaxis"] == {**figure["layout"]["xaxis"], "range": [0, 100], "autorange": False}
+    assert "range" not in figure["layout"]["xaxis"]
+    assert {**fixed, "layout": None} == {**figure, "layout": None}
+    assert figures.scaled(fixed)["layout"] == fixed["layout"]
+    for unknown in (None, 0, float("nan"), float("inf")):
+        assert figures.with_x_end(figure, unknown) is figure
+    json.dumps(figures.with_x_end(draw("loss", History(LAYERS, SIZES)), 300), allow_nan=False)
 
 
 def test_evaluation_before_the_first_iteration_stands_at_time_zero() -> None:

@@ -1,0 +1,37 @@
+"""Runs side by side: who they are and what they did (`entries`), and who was first (`verdict`)."""
+
+from bsqh_core.comparison.entries import (
+    QUANTITIES,
+    Entry,
+    Quantity,
+    Result,
+    curve,
+    differing_fields,
+    forward_evaluations,
+    held_out,
+    labels,
+    pareto_front,
+    results,
+)
+from bsqh_core.comparison.standings import WINDOW, Measured, Standing, common_target
+from bsqh_core.comparison.verdict import Verdict, verdict
+
+__all__ = [
+    "QUANTITIES",
+    "WINDOW",
+    "Entry",
+    "Measured",
+    "Quantity",
+    "Result",
+    "Standing",
+    "Verdict",
+    "common_target",
+    "curve",
+    "differing_fields",
+    "forward_evaluations",
+    "held_out",
+    "labels",
+    "pareto_front",
+    "results",
+    "verdict",
+]

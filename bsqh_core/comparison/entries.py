@@ -1,0 +1,180 @@
+"""The contestants of a comparison: their names, their curves, and what each run came to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from bsqh_core.config import RunConfig
+from bsqh_core.history import History
+from bsqh_core.records import EvaluationRecord
+
+Quantity = Literal["J", "accuracy", "sparsity", "line search", "eps"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One contestant: a configuration, run with one or several seeds.
+
+    Attributes
+    ----------
+    label : str
+        Its name, as of `labels`.
+    config : RunConfig
+        That of its first seed.
+    histories : tuple[History, ...]
+        One a seed; empty ones have not begun, or failed at once.
+    seeds : tuple[int, ...]
+    ended : bool
+        Whether no run of it goes on or waits.
+    """
+
+    label: str
+    config: RunConfig
+    histories: tuple[History, ...]
+    seeds: tuple[int, ...]
+    ended: bool
+
+
+class Result(NamedTuple):
+    """What one run had come to at its last evaluation; `entry` is the index of its contestant."""
+
+    entry: int
+    seed: int
+    iteration: int
+    split: str
+    nonzeros: int
+    accuracy: float
+
+
+def differing_fields(configs: Sequence[RunConfig]) -> list[str]:
+    """Names of the fields of `RunConfig`, in its order, in which not all of `configs` agree."""
+    return [item.name for item in fields(RunConfig) if len({getattr(config, item.name) for config in configs}) > 1]
+
+
+def labels(configs: Sequence[RunConfig]) -> list[str]:
+    """Short names, all distinct: "bSQH, ω = 5", and then whatever else differs, as in "…, ρ = 0.001, batch 64".
+
+    Seeds are not in them; configurations that are the same but for their seeds, or for an ω that their
+    method does not read, become "SQH, ζ = 0.01" and "SQH, ζ = 0.01 (2)".
+    """
+    differing = [name for name in differing_fields(configs) if name not in ("seed", "method", "omega")]
+    chosen: list[str] = []
+    for config in configs:
+        own = "omega" if config.method == "bsqh" else "zeta"
+        method = "bSQH" if config.method == "bsqh" else "SQH"
+        rest = [name for name in differing if name != own]
+        full = ", ".join([method, *(_words(config, name) for name in (own, *rest))])
+        label, number = full, 1
+        while label in chosen:
+            number += 1
+            label = f"{full} ({number})"
+        chosen.append(label)
+    return chosen
+
+
+def _words(config: RunConfig, name: str) -> str:
+    """A field with its value, as in "ρ = 0.001" or "batch 64"."""
+    value = getattr(config, name)
+    match name:
+        case "dataset":
+            return Path(value).stem
+        case "train_samples":
+            return "all images" if value is None else f"{value:,} images"
+        case "widths":
+            return "default widths" if value is None else f"widths {'-'.join(map(str, value))}"
+        case "penalty":
+            return "no penalty" if value == "none" else value
+        case "batch_size":
+            return "full batch" if value == "full" else f"batch {value}"
+        case "iterations":
+            return f"{value:,} iterations"
+        case "evaluate_every":
+            return f"evaluated every {value:,}"
+        case "weighted_mean":
+            return f"mean over {value}"
+    if isinstance(value, bool):
+        return f"{'with' if value else 'no'} {name.replace('_', ' ')}"
+    if isinstance(value, str):
+        return value
+    return f"{RunConfig.spec(name).symbol} = {_digits(value)}"
+
+
+def _digits(value: Any) -> str:
+    """A number in as few digits as tell it apart."""
+    return text if float(text := f"{value:g}") == value else repr(value)
+
+
+def forward_evaluations(history: History) -> np.ndarray:
+    """Forward passes over a batch until the end of each iteration, (n,).
+
+    As Algorithm 1 makes them: one for the sweep and one for each trial, so 2 + j_k an iteration with j_k
+    rejected trials, and 1 + j_k in a last one that accepted none. In full batch without batch
+    normalisation the solver makes fewer, as it keeps the states of the accepted trial for the next sweep.
+    """
+    n = len(history)
+    counts = 2.0 * np.arange(1, n + 1) + history.column("line_search_total")[:n]
+    if n and _stalled(history, n):
+        counts[-1] -= 1
+    return counts
+
+
+def _stalled(history: History, n: int) -> bool:
+    """Whether iteration n accepted no trial; only the last one of a run can."""
+    if history.column("step_norm")[n - 1] != 0 or history.column("line_search_steps")[n - 1] == 0:
+        return False
+    # A fixed point has no step either, but accepts a greater ε than the last one it rejected.
+    iterations, eps = history.rejected()
+    last = np.searchsorted(iterations, history.column("iteration")[n - 1], side="right") - 1
+    return bool(last >= 0 and eps[last] == history.column("eps")[n - 1])
+
+
+def held_out(history: History) -> list[EvaluationRecord]:
+    """Evaluations on test data, else on validation data, oldest first."""
+    return history.evaluated("test") or history.evaluated("validation")
+
+
+def curve(history: History, quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
+    """A quantity of one run: iterations and values, each (points,).
+
+    "accuracy" is that of `held_out`, in [0, 1]; "sparsity" is in per cent; "line search" counts rejected trials so far.
+    """
+    if quantity == "accuracy":
+        found = held_out(history)
+        return np.array([float(e.iteration) for e in found]), np.array([e.accuracy for e in found])
+    n = len(history)
+    names = {"J": "J", "eps": "eps", "line search": "line_search_total"}
+    values = history.total_sparsity() if quantity == "sparsity" else history.column(names[quantity])
+    return history.column("iteration")[:n], values[:n]
+
+
+def results(entries: Sequence[Entry]) -> list[Result]:
+    """What every run that was evaluated had come to at its last evaluation."""
+    found = []
+    for i, entry in enumerate(entries):
+        for history, seed in zip(entry.histories, entry.seeds, strict=True):
+            if evaluations := held_out(history):
+                last = evaluations[-1]
+                nonzeros = round((1 - last.sparsity / 100) * sum(history.layer_sizes))
+                found.append(Result(i, seed, last.iteration, last.split, nonzeros, last.accuracy))
+    return found
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of those (non-zeros, accuracy) that no other one dominates, by ascending non-zeros.
+
+    One point dominates another if it has no more non-zeros and no less accuracy, and is better in one of
+    them. Equal points stand or fall together; one with a NaN is not on the front.
+    """
+    known = [i for i, point in enumerate(points) if not any(map(math.isnan, point))]
+    front: list[int] = []
+    for i in sorted(known, key=lambda i: (points[i][0], -points[i][1])):
+        if not front or points[i][1] > points[front[-1]][1] or tuple(points[i]) == tuple(points[front[-1]]):
+            front.append(i)
+    return front

@@ -1,0 +1,30 @@
+"""Plotly figures as plain dictionaries: of one run (`run`), and of runs side by side (`comparison`).
+
+A figure is {"data": [...], "layout": {...}} and serialises to JSON as it is; numbers travel as base64
+float32 (`{"dtype": "f4", "bdata": ...}`, which plotly.js reads). Fonts and the colours of text and
+grid are left to whatever draws the figure, so that they follow its theme.
+
+Against relative time a figure carries device seconds and a top-level number "x_factor" that makes them
+T_%: the total is an estimate while a run goes on, and so each refresh changes one number in place of all.
+Whatever draws a figure multiplies by it, or takes `scaled(figure)`. Ranges of axes are in final units.
+"""
+
+from bsqh_core.figures.common import Figure, XAxis, scaled, visible_rows, with_x_end
+from bsqh_core.figures.comparison import comparison_figure, contestant_style, pareto_figure
+from bsqh_core.figures.run import accuracy_figure, confusion_figure, epsilon_figure, loss_figure, sparsity_figure
+
+__all__ = [
+    "Figure",
+    "XAxis",
+    "accuracy_figure",
+    "comparison_figure",
+    "confusion_figure",
+    "contestant_style",
+    "epsilon_figure",
+    "loss_figure",
+    "pareto_figure",
+    "scaled",
+    "sparsity_figure",
+    "visible_rows",
+    "with_x_end",
+]
