@@ -1,7 +1,11 @@
-"""A live chart in a real browser: what the visitor did to it survives every refresh."""
+"""A live chart in a real browser: what the visitor did to it survives every refresh, which brings only what is new."""
 
 from __future__ import annotations
 
+import struct
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +38,7 @@ def grow(history, rows):
 
 if "history" not in st.session_state:
     st.session_state.history = History(("fc",), (10,))
-    grow(st.session_state.history, 200)
+    grow(st.session_state.history, FIRST_ROWS)
 
 
 @st.fragment(run_every=1)
@@ -42,13 +46,27 @@ def charts():
     history = st.session_state.history
     grow(history, 50)
     figure = loss_figure(history, "iteration", log_y=False)
-    live_plot(figure, key="loss", alt=describe(history, "loss"), height=400)
-    st.text(f"rows: {len(history)}")
+    if st.session_state.get("wide"):
+        figure["x_factor"] = 2.0
+    live_plot(figure, key="loss", alt=describe(history, "loss"), height=400, name="J of run 1")
+    n = len(history)
+    st.text(f"rows: {n}, sum of J: {history.column('J')[:n].sum():.4f}")
 
 
-charts()
-if st.toggle("second chart"):
-    live_plot(loss_figure(History((), ()), "time", log_y=True), key="second", alt="nothing yet", height=300)
+def train():
+    charts()
+    st.toggle("twice as wide", key="wide")
+    if st.button("start over"):
+        st.rerun()  # and so with a chart that may never leave the server
+    if st.toggle("second chart"):
+        live_plot(loss_figure(History((), ()), "time", log_y=True), key="second", alt="nothing yet", height=300)
+
+
+def elsewhere():
+    st.text("Nothing here.")
+
+
+st.navigation([st.Page(train), st.Page(elsewhere)], position="top").run()
 """
 # Watches every frame, from the first drawing on: is the drawing there, and is the div still the same?
 WATCH = """() => {
@@ -64,28 +82,83 @@ WATCH = """() => {
     };
     look();
 }"""
+STATIC_FILES = {"STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "true"}
+WHOLE = b'"script"'  # comes with whole figures only
 ROWS = "Number(document.body.innerText.match(/rows: ([0-9]+)/)[1])"
 LAYOUT = "document.querySelector('.bsqh-live-plot')._fullLayout"
 X_RANGE = f"{LAYOUT}.xaxis.range.map(Number)"
+# Is every point of the history in the chart, at its place?
+COMPLETE = """(() => {
+    const [rows, sum] = document.body.innerText.match(/rows: ([0-9]+), sum of J: ([0-9.]+)/).slice(1).map(Number);
+    const [{ x, y }] = document.querySelector(".bsqh-live-plot")._fullData;
+    const factor = FACTOR;
+    const placed = x.length === rows && x.every((at, i) => at === factor * (i + 1));
+    return placed && Math.abs(y.reduce((a, b) => a + b) / sum - 1) < 1e-5;
+})()"""
+RIGHT = COMPLETE.replace("FACTOR", "1")
 POINTS = "document.querySelector('.bsqh-live-plot').calcdata[0].length"
+
+
+def write_app(folder: Path, rows: int) -> Path:
+    static = "ensure_plotly_script(Path(__file__).parent / 'static')"
+    (folder / "app.py").write_text(APP.replace("STATIC", static).replace("FIRST_ROWS", str(rows)))
+    return folder / "app.py"
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
-    static = "ensure_plotly_script(Path(__file__).parent / 'static')"
-    (tmp_path / "app.py").write_text(APP.replace("STATIC", static))
-    return tmp_path / "app.py"
+    return write_app(tmp_path, rows=200)
 
 
 @pytest.fixture
-def chart(app, serve, open_page):
-    """A page that shows the chart, under a base path so that this is tested along the way."""
-    env = {"STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "true", "STREAMLIT_SERVER_BASE_URL_PATH": "studio"}
-    page = open_page(serve(app, env=env))
-    page.locator(".bsqh-live-plot .main-svg").first.wait_for()
-    page.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
+def received() -> list[bytes]:
+    """What came over the chart's websocket."""
+    return []
+
+
+@pytest.fixture
+def sent() -> list[bytes]:
+    """What went over the chart's websocket."""
+    return []
+
+
+@pytest.fixture
+def open_chart(serve, open_page, received, sent):
+    """Factory `open_chart(app)`: a page that shows its chart, under a base path to test this along the way."""
+
+    def open_(app: Path):
+        page = open_page("about:blank")
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(as_bytes(frame))))
+        page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(as_bytes(frame))))
+        page.goto(serve(app, env={**STATIC_FILES, "STREAMLIT_SERVER_BASE_URL_PATH": "studio"}))
+        page.locator(".bsqh-live-plot .main-svg").first.wait_for()
+        page.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
+        return page
+
+    return open_
+
+
+@pytest.fixture
+def chart(app, open_chart):
+    page = open_chart(app)
     page.evaluate(WATCH)
     return page
+
+
+def as_bytes(frame: str | bytes) -> bytes:
+    return frame.encode() if isinstance(frame, str) else frame
+
+
+def wait_for(page, condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Like `wait_until`, but lets Playwright hear what happens meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        page.wait_for_timeout(50)
+
+
+def having(frames: list[bytes], text: bytes) -> list[bytes]:
+    return [frame for frame in frames if text in frame]
 
 
 def refresh(page, times: int = 3) -> None:
@@ -105,6 +178,7 @@ def drag_box(page) -> None:
 
 
 def assert_never_blank(page) -> None:
+    """Not for tests that run the whole script again: where that meets a refresh, Streamlit itself may mount anew."""
     page.wait_for_function("window.frames_seen > 10")  # a busy machine draws few frames a second
     assert page.evaluate("window.blank") == 0
 
@@ -142,7 +216,7 @@ def test_tools_are_few_and_local(chart) -> None:
     chart.locator(".bsqh-live-plot .nsewdrag").hover()
     tools = chart.locator(".bsqh-live-plot .modebar-btn")
     titles = tools.evaluate_all("all => all.map(tool => tool.getAttribute('data-title'))")
-    assert titles == ["Download plot as a PNG", "Zoom", "Pan", "Reset axes"]
+    assert titles == ["Download as PNG", "Download as SVG", "Zoom", "Pan", "Reset axes"]
 
 
 def test_hidden_trace_stays_hidden(chart) -> None:
@@ -212,22 +286,138 @@ def test_leaves_nothing_behind(chart) -> None:
     toggle.click()
     chart.wait_for_function("!window.second._fullLayout && !window.second.isConnected")
     refresh(chart)
+    chart.wait_for_function(RIGHT)
+
+
+def test_a_refresh_brings_what_is_new(tmp_path, open_chart, received) -> None:
+    page = open_chart(write_app(tmp_path, rows=100_000))
+    whole = max(map(len, having(received, WHOLE)))
+    refresh(page, 2)  # the second builds on the figure that the others will build on at most
+    start, rows = len(received), page.evaluate(ROWS)
+    page.wait_for_function(f"{ROWS} >= {rows + 300}")
+    came = received[start:]
+    figures, times = having(came, b"bsqh_live_plot"), (page.evaluate(ROWS) - rows) / 50
+    each, in_all = sum(map(len, figures)) / len(figures), sum(map(len, came)) / times
+    print(f"\nwhole: {whole:,} bytes, a refresh: {each:,.0f} bytes, with all else on the page: {in_all:,.0f} bytes")
+    assert whole > 20_000
+    assert not having(came, WHOLE)
+    assert each < in_all < whole / 10
+
+
+def test_a_lost_base_recovers(chart, received, sent) -> None:
+    for _ in range(2):
+        refresh(chart, 2)  # figures build on others again
+        asked = len(having(sent, b"lost"))
+        chart.evaluate("window.bsqhFigures.clear()")
+        wait_for(chart, lambda asked=asked: len(having(sent, b"lost")) > asked)
+        chart.wait_for_function(RIGHT)
+    whole = len(having(received, WHOLE))
+    refresh(chart)
+    chart.wait_for_function(RIGHT)
+    assert len(having(received, WHOLE)) <= whole + 1  # back to differences
     assert_never_blank(chart)
 
 
-def test_bytes_of_a_refresh(app, serve, open_page) -> None:
-    received: list[int] = []
-    url = serve(app, env={"STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "true"})
-    page = open_page("about:blank")
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
-    page.goto(url)
-    page.locator(".bsqh-live-plot .main-svg").first.wait_for()
-    page.wait_for_function(
-        f"{ROWS} >= 1250", timeout=60_000
-    )  # just below the 1,500 points of a line: the most there is
-    start, rows = len(received), page.evaluate(ROWS)
-    page.wait_for_function(f"{ROWS} >= {rows + 250}")
-    assert sum(received[start:]) / 5 < 60_000
+def test_skipped_figures_do_no_harm(chart, sent) -> None:
+    """A busy browser draws the last of many messages: here it forgets all the others but what they build on."""
+    chart.evaluate("""() => {
+        window.skipped = 0;
+        setInterval(() => {
+            for (const known of window.bsqhFigures.values()) {
+                const numbers = [...known.keys()];
+                for (const number of numbers.slice(0, -2)) window.skipped += known.delete(number);
+            }
+        }, 20);
+    }""")
+    chart.wait_for_function("window.skipped > 5")
+    chart.wait_for_function(RIGHT)
+    assert_never_blank(chart)
+    assert len(having(sent, b"lost")) <= 1
+
+
+def test_stopped_scripts_do_no_harm(chart) -> None:
+    for _ in range(4):
+        chart.get_by_role("button", name="start over").click()
+        refresh(chart, 1)
+    chart.wait_for_function(RIGHT)
+
+
+def test_another_page_and_back(chart, received, sent) -> None:
+    refresh(chart, 2)
+    whole = len(having(received, WHOLE))
+    for times in range(2):
+        chart.get_by_role("link", name="elsewhere").click()
+        chart.get_by_text("Nothing here.").wait_for()
+        chart.wait_for_function("!document.querySelector('.bsqh-live-plot')")
+        if times:
+            chart.evaluate("window.bsqhFigures.clear()")
+        chart.get_by_role("link", name="train").click()
+        chart.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
+        chart.wait_for_function(RIGHT)
+        assert bool(having(sent, b"lost")) == bool(times)
+        assert (len(having(received, WHOLE)) > whole) == bool(times)
+
+
+def test_reload_and_second_tab_start_over(chart) -> None:
+    chart.reload()
+    chart.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
+    refresh(chart)
+    chart.wait_for_function(RIGHT)
+    tab = chart.context.new_page()
+    tab.goto(chart.url)
+    for page in (tab, chart):
+        page.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
+        page.wait_for_function(RIGHT)
+
+
+def test_one_number_stretches_the_axis(chart, received) -> None:
+    refresh(chart, 2)
+    whole = len(having(received, WHOLE))
+    chart.get_by_text("twice as wide").click()
+    chart.wait_for_function(COMPLETE.replace("FACTOR", "2"))
+    refresh(chart)
+    chart.wait_for_function(COMPLETE.replace("FACTOR", "2"))
+    assert len(having(received, WHOLE)) == whole
+
+
+def test_downloads(chart) -> None:
+    color = f"{LAYOUT}.font.color"
+    before = chart.evaluate(color)
+    chart.emulate_media(color_scheme="dark")
+    chart.wait_for_function(f"{color} !== '{before}'")
+    png, svg = (download(chart, kind) for kind in ("PNG", "SVG"))
+    assert (png.name, svg.name) == ("j-of-run-1.png", "j-of-run-1.svg")
+    size = chart.evaluate(f"[{LAYOUT}.width, {LAYOUT}.height]")
+    content = png.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", content[16:24]) == tuple(2 * length for length in size)
+    picture = ET.parse(svg).getroot()
+    assert {"iteration k", "objective", "loss"} <= {text for text in picture.itertext() if text}
+    background = next(picture.iter("{http://www.w3.org/2000/svg}rect")).get("style")
+    assert f"fill: {rgb(chart, 'background-color')}" in background
+    assert "fill-opacity: 0" not in background
+    assert f"fill: {rgb(chart, 'text-color')}" in svg.read_text()
+
+
+def rgb(page, name: str) -> str:
+    """A colour of the theme, as Plotly writes it."""
+    return page.evaluate(
+        """name => {
+            const probe = document.body.appendChild(document.createElement("i"));
+            const chart = document.querySelector(".bsqh-live-plot");
+            probe.style.color = getComputedStyle(chart).getPropertyValue(`--st-${name}`);
+            return getComputedStyle(probe).color;
+        }""",
+        name,
+    )
+
+
+def download(page, kind: str) -> Path:
+    page.locator(".bsqh-live-plot .nsewdrag").hover()
+    with page.expect_download() as waiting:
+        page.locator(f".bsqh-live-plot [data-title='Download as {kind}']").click()
+    path = waiting.value.path()
+    return path.rename(path.with_name(waiting.value.suggested_filename))
 
 
 def test_says_when_the_script_is_missing(app, serve, open_page) -> None:
