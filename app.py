@@ -12,6 +12,8 @@ import streamlit as st
 from bsqh_core.dashboard.audience import audience_bar
 from bsqh_core.dashboard.live_plot import ensure_plotly_script
 from bsqh_core.dashboard.navigation import router
+from bsqh_core.dashboard.service import store
+from bsqh_core.errors import UserError
 
 FOLDER = Path(__file__).parent
 
@@ -29,4 +31,9 @@ page = router(
     ],
 )
 audience_bar()
+try:
+    store()
+except UserError as error:
+    st.error(str(error), icon=":material/database_off:")
+    st.stop()
 page.run()

@@ -1,4 +1,4 @@
-"""python -m benchmarks [full-batch mini-batch dashboard scaling] [--repetitions 5] [--out FILE.json]."""
+"""python -m benchmarks [full-batch mini-batch dashboard scaling store audience] [--repetitions 5] [--out FILE.json]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 
-PARTS = ("full-batch", "mini-batch", "dashboard", "scaling")
+PARTS = ("full-batch", "mini-batch", "dashboard", "scaling", "store", "audience")
 
 
 def main() -> None:

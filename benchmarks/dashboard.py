@@ -13,9 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from benchmarks.measure import show, spread
+from bsqh_core import RunConfig
 
 SECONDS = 12
 CHART = ".bsqh-live-plot .main-svg"
@@ -40,22 +41,22 @@ def measure(repetitions: int) -> dict[str, Any]:
 def _measure(repetitions: int, training: set[int], browsing: set[int]) -> dict[str, Any]:
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         log, port = Path(folder, "log.txt"), free_port()
-        server = _start_server(port, log, training)
+        server = start_server(port, log, training, Path(folder))
         os.sched_setaffinity(0, browsing)
         try:
             found = shutil.which("chromium") or shutil.which("google-chrome")
             browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            _start_training(page, f"http://127.0.0.1:{port}/")
-            address, watched, alone = page.url, [], []
+            address, watched, alone = f"http://127.0.0.1:{port}/", [], []
+            time.sleep(35)  # beyond the first half minute, in which the page refreshes more often
             for _ in range(repetitions):
                 page.goto(address)
                 page.locator(CHART).first.wait_for(timeout=60_000)
                 time.sleep(4)
-                watched.append(_interval(log, len(training)))
+                watched.append(interval(log, len(training)))
                 page.goto("about:blank")
                 time.sleep(4)
-                alone.append(_interval(log, len(training)))
+                alone.append(interval(log, len(training)))
         finally:
             server.terminate()
             server.wait()
@@ -67,10 +68,13 @@ def _measure(repetitions: int, training: set[int], browsing: set[int]) -> dict[s
     }
 
 
-def _start_server(port: int, log: Path, cores: set[int]) -> subprocess.Popen[bytes]:
+def start_server(port: int, log: Path, cores: set[int], store: Path) -> subprocess.Popen[bytes]:
+    """A server on these cores that trains LeNet-5 in full batch, on a set that it does not finish with so soon."""
     command = [sys.executable, "-m", "benchmarks.noting_server", "run", "app.py", "--server.headless=true"]
     command += [f"--server.port={port}", "--server.address=127.0.0.1", "--server.fileWatcherType=none"]
+    config = RunConfig(dataset="organ-phantoms", iterations=10**6, device="cpu")
     environment = os.environ | {"BENCHMARK_LOG": str(log), "OMP_NUM_THREADS": str(len(cores))}
+    environment |= {"BENCHMARK_CONFIG": config.to_json(), "BSQH_STORE": str(store), "OMP_WAIT_POLICY": "PASSIVE"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
     os.sched_setaffinity(server.pid, cores)
@@ -80,20 +84,7 @@ def _start_server(port: int, log: Path, cores: set[int]) -> subprocess.Popen[byt
     return server
 
 
-def _start_training(page: Page, address: str) -> None:
-    """LeNet-5 in full batch on a set that it does not finish with while we watch."""
-    page.goto(address)
-    page.get_by_role("combobox", name="Data set").click()
-    page.keyboard.type("Organ phantoms")
-    page.get_by_role("option", name="Organ phantoms").click()
-    page.get_by_role("spinbutton", name="Iterations").fill("1000000")
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="Start training").click()
-    page.locator(CHART).first.wait_for(timeout=60_000)
-    time.sleep(35)  # beyond the first half minute, in which the page refreshes more often
-
-
-def _interval(log: Path, cores: int) -> tuple[float, float]:
+def interval(log: Path, cores: int) -> tuple[float, float]:
     """Over some seconds: sweeps a second, and the share of the cores that the server took besides training."""
     begin = _last(log)
     time.sleep(SECONDS)

@@ -1,4 +1,4 @@
-"""`streamlit` with the arguments given, and a thread that notes down how fast it trains and what else it computes."""
+"""`streamlit` with the arguments given and a run in training; notes how fast that is, and what else is computed."""
 
 import json
 import os
@@ -9,9 +9,29 @@ from pathlib import Path
 
 from streamlit.web.cli import main
 
+from bsqh_core import EvaluationRecord, IterationRecord, RunConfig
 from bsqh_core.dashboard.service import worker
+from bsqh_core.store import Recorder
 
 TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Work:
+    """Forward sweeps that training has made; a backward sweep counts as one and a half."""
+
+    done = 0.0
+
+    @classmethod
+    def count(cls) -> None:
+        """Count what goes to the store from now on."""
+        add = Recorder.add
+
+        def counting(self: Recorder, number: int, record: IterationRecord | EvaluationRecord) -> None:
+            if isinstance(record, IterationRecord):
+                cls.done += 2.5 + len(record.trials)
+            add(self, number, record)
+
+        Recorder.add = counting  # type: ignore[method-assign]
 
 
 def cpu_seconds(thread: str) -> float:
@@ -28,16 +48,14 @@ def note(file: Path) -> None:
     while True:
         trains = {str(t.native_id) for t in threading.enumerate() if t.name.startswith(("training", "lane"))}
         spent = {task.name: cpu_seconds(task.name) for task in Path("/proc/self/task").iterdir()}
-        runs = worker().runs()
-        history = runs[-1].history if runs else None
-        # In forward sweeps; a backward sweep is one and a half.
-        work = 2.5 * len(history) + history.column("line_search_total")[-1] if history else 0.0
         training = sum(seconds for task, seconds in spent.items() if task in trains)
         with file.open("a", encoding="ascii") as log:
-            log.write(json.dumps([time.time(), work, training, time.process_time()]) + "\n")
+            log.write(json.dumps([time.time(), Work.done, training, time.process_time()]) + "\n")
         time.sleep(0.5)
 
 
 if __name__ == "__main__":
+    Work.count()
+    worker().submit(RunConfig.from_json(os.environ["BENCHMARK_CONFIG"]))
     threading.Thread(target=note, args=(Path(os.environ["BENCHMARK_LOG"]),), daemon=True).start()
     sys.exit(main())

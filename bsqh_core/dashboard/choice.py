@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from bsqh_core.dashboard.live import describe, run_title
 from bsqh_core.dashboard.service import store
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import describe, run_title
 
 MOST_COMPARED = 24
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +10,17 @@ import pandas as pd
 import streamlit as st
 
 from bsqh_core import captions, figures
-from bsqh_core.comparison import Entry, Quantity, Verdict, differing_fields, labels, verdict
+from bsqh_core.comparison import Entry, Quantity, Verdict, differing_fields, verdict
 from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
+from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.form import LABELS
-from bsqh_core.dashboard.live import axis_switches, refresh_interval, total_seconds, x_end_of
+from bsqh_core.dashboard.live import axis_switches, total_seconds, x_end_of
 from bsqh_core.dashboard.live_plot import live_plot
-from bsqh_core.dashboard.service import history_of, store
+from bsqh_core.dashboard.pace import refresh_interval
+from bsqh_core.dashboard.service import histories, history_of, store
 from bsqh_core.dashboard.share import share_button
-from bsqh_core.history import History
-from bsqh_core.records import State
 from bsqh_core.store import StoredRun
 
 _TITLES: dict[Quantity, str] = {
@@ -30,24 +30,6 @@ _TITLES: dict[Quantity, str] = {
     "line search": "Line-search steps so far",
     "eps": "Augmentation weight ε",
 }
-
-
-def entries_of(runs: Sequence[StoredRun], past: Callable[[History], History] = lambda history: history) -> list[Entry]:
-    """Contestants: runs that differ in nothing but their seed are one."""
-    groups: dict[RunConfig, list[StoredRun]] = {}
-    for run in runs:
-        groups.setdefault(replace(run.config, seed=0, device="auto"), []).append(run)
-    names = labels([group[0].config for group in groups.values()])
-    return [
-        Entry(
-            label=name,
-            config=group[0].config,
-            histories=tuple(past(history_of(run) or History((), ())) for run in group),
-            seeds=tuple(run.config.seed for run in group),
-            ended=all(run.state is State.ENDED for run in group),
-        )
-        for name, group in zip(names, groups.values(), strict=True)
-    ]
 
 
 def comparison_view(uids: list[str]) -> None:
@@ -61,6 +43,7 @@ def _comparison_view(uids: list[str], interval: float | None) -> None:
     if not runs or refresh_interval(runs) != interval:
         st.rerun()
     with st.container(horizontal=True, horizontal_alignment="right"):
+        export_button(runs, "compared")
         share_button("compared")
     comparison(runs, "chosen")
     show_address(None, **names_of(runs))
@@ -68,7 +51,9 @@ def _comparison_view(uids: list[str], interval: float | None) -> None:
 
 def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> None:
     """Show runs side by side, as they are or as they were after `at` iterations."""
-    entries = entries_of(runs) if at is None else entries_of(runs, lambda history: history.until(at))
+    entries = histories().entries(runs)
+    if at is not None:
+        entries = [replace(e, histories=tuple(history.until(at) for history in e.histories)) for e in entries]
     _verdict(entries)
     x, log_y = axis_switches(("relative", "evaluations", "iteration", "time"), "race_axis", "relative")
     total = max((total_seconds(run) or 0 for run in runs), default=0) or None

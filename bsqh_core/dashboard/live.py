@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +11,21 @@ import streamlit as st
 from bsqh_core import captions, figures
 from bsqh_core.captions import FigureKind
 from bsqh_core.comparison import forward_evaluations
-from bsqh_core.config import RunConfig
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.audience import is_host
+from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.live_plot import live_plot
-from bsqh_core.dashboard.service import history_of, store
+from bsqh_core.dashboard.pace import refresh_interval
+from bsqh_core.dashboard.service import history_of, store, worker
 from bsqh_core.dashboard.share import share_button
-from bsqh_core.datasets import DATASETS
 from bsqh_core.figures import XAxis
 from bsqh_core.history import History
 from bsqh_core.networks import NETWORKS
-from bsqh_core.penalties import PENALTIES
 from bsqh_core.records import Outcome, State
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import describe, run_title
 
-_BRISK_SECONDS = 30
 _SPARK_POINTS = 60
 _HELP = {
     "accuracy": "Share of held-out images that get their class.",
@@ -57,18 +55,10 @@ def run_view(uid: str) -> None:
     st.fragment(_run_view, run_every=interval)(uid, interval)
 
 
-def refresh_interval(runs: Sequence[StoredRun]) -> float | None:
-    """Seconds between refreshes: 1, later 2, as each takes some 20 ms of a core here and 400 ms in the browser."""
-    going = [run for run in runs if run.state is not State.ENDED]
-    if not going:
-        return None
-    return 1.0 if min(run.latest.device_seconds for run in going) < _BRISK_SECONDS else 2.0
-
-
 def _run_view(uid: str, interval: float | None) -> None:
-    run = store().run(uid)
-    if refresh_interval([run]) != interval:
-        st.rerun()  # once more as a whole: the interval of a fragment is fixed
+    (run,) = store().chosen([uid]) or (None,)
+    if run is None or refresh_interval([run]) != interval:
+        st.rerun()  # as a whole: the run has been deleted, or the interval, which is fixed in a fragment, is another now
     _header(run)
     history = history_of(run)
     _status(run, history)
@@ -78,28 +68,6 @@ def _run_view(uid: str, interval: float | None) -> None:
     show_address(run.config, run=run.uid)
 
 
-def data_title(config: RunConfig) -> str:
-    """The data set of a configuration, as people call it."""
-    entry = DATASETS.get(config.dataset)
-    return entry.title if entry else Path(config.dataset).stem
-
-
-def run_title(run: StoredRun) -> str:
-    """How a run is called: its number, and the name that somebody gave it or else its data."""
-    return f"Run {run.number}: {run.name or data_title(run.config)}"
-
-
-def describe(config: RunConfig, of_a_race: bool = False) -> str:
-    """The gist of a configuration in a line; of a race, what its contestants have in common."""
-    batch = "full batch" if config.batch_size == "full" else f"batch {config.batch_size}"
-    penalty = "no penalty" if config.penalty == "none" else f"{PENALTIES[config.penalty].title}, ρ = {config.rho:g}"
-    parts = [NETWORKS[config.network].title, penalty, batch]
-    if not of_a_race:
-        method = f"bSQH with ω = {config.omega}" if config.method == "bsqh" else f"SQH with ζ = {config.zeta:g}"
-        parts = [parts[0], method, *parts[1:], f"seed {config.seed}"]
-    return " · ".join(parts)
-
-
 def _header(run: StoredRun) -> None:
     data = run.data
     title, buttons = st.columns([3, 2], vertical_alignment="bottom")
@@ -107,6 +75,7 @@ def _header(run: StoredRun) -> None:
         st.subheader(run_title(run), anchor=False)
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         run_buttons([run])
+        export_button([run], run.uid)
         share_button(run.uid)
     facts = [f"{data.training_images:,} training images", data.edition] if data else []
     st.caption(" · ".join(filter(None, [describe(run.config), *facts])))
@@ -149,6 +118,8 @@ def _status(run: StoredRun, history: History | None) -> None:
         wrong = st.warning if run.outcome is Outcome.INTERRUPTED else st.error
         (ok if run.ending.outcome.ok else wrong)(run.reason)
         return
+    if problem := worker().recorder.problem:
+        st.error(f"{problem} Training waits; nothing of it is lost.", icon=":material/hard_drive:")
     if run.state is State.QUEUED:
         others = store().recent(50)
         ahead = [o for o in others if o.state is not State.ENDED and o.device == run.device and o.number < run.number]

@@ -10,15 +10,17 @@ from bsqh_core.config import RunConfig
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.comparison import comparison
+from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.form import run_form, whole_numbers
-from bsqh_core.dashboard.live import data_title, describe, refresh_interval, run_buttons
-from bsqh_core.dashboard.runs import together
+from bsqh_core.dashboard.live import run_buttons
+from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.service import store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import ConfigError
 from bsqh_core.race import MOST_SEEDS, contestants
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import describe, race_title, status_words
 
 _LISTED = 6
 
@@ -113,18 +115,12 @@ def _race_view(name: str, interval: float | None) -> None:
     title.subheader(race_title(runs), anchor=False)
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         run_buttons(runs)
+        export_button(runs, name)
         share_button(name)
     st.caption(describe(config, of_a_race=True))
     _progress(runs)
     comparison(runs, name)
     show_address(config, race=name, **_contestants_to_address(runs))
-
-
-def race_title(runs: Sequence[StoredRun]) -> str:
-    """How a race is called: its data, contestants and seeds."""
-    seeds = len({run.config.seed for run in runs})
-    contestants = len({run.contestant for run in runs})
-    return f"{data_title(runs[0].config)}: {contestants} contestants" + (f", {seeds} seeds" if seeds > 1 else "")
 
 
 def _progress(runs: Sequence[StoredRun]) -> None:
@@ -134,10 +130,10 @@ def _progress(runs: Sequence[StoredRun]) -> None:
         for run in problems:
             st.warning(f"Run {run.number}: {run.reason}")
         if not problems:
-            st.success(f"The race is over: {together(runs)}.")
+            st.success(f"The race is over: {status_words(runs)}.")
         return
     done, total = (sum(values) for values in ([r.latest.iterations for r in runs], [r.config.iterations for r in runs]))
-    st.progress(done / total, text=f"{done:,} of {total:,} iterations of all contestants · {together(runs)}")
+    st.progress(done / total, text=f"{done:,} of {total:,} iterations of all contestants · {status_words(runs)}")
 
 
 def _contestants_to_address(runs: Sequence[StoredRun]) -> dict[str, str]:
@@ -156,7 +152,9 @@ def other_races(shown: Sequence[StoredRun]) -> None:
         for name in names:
             runs = store().race(name)
             text, buttons = st.columns([4, 1], vertical_alignment="center")
-            text.markdown(f"**{race_title(runs)}** · {together(runs)}  \n{describe(runs[0].config, of_a_race=True)}")
+            text.markdown(
+                f"**{race_title(runs)}** · {status_words(runs)}  \n{describe(runs[0].config, of_a_race=True)}"
+            )
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 st.button("Show", key=f"show_{name}", on_click=_show, args=(name,))
 

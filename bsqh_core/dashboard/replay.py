@@ -10,11 +10,12 @@ import streamlit as st
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.comparison import comparison
-from bsqh_core.dashboard.live import charts, describe, run_title, tiles
+from bsqh_core.dashboard.live import charts, tiles
 from bsqh_core.dashboard.service import history_of, store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.networks import NETWORKS
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import describe, run_title
 
 _TICK_SECONDS = 0.5
 _SPEEDS = {"slow": 60.0, "normal": 25.0, "fast": 10.0}

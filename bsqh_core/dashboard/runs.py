@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.audience import is_host
-from bsqh_core.dashboard.live import describe, run_title
+from bsqh_core.dashboard.pace import shared_interval
 from bsqh_core.dashboard.service import store
 from bsqh_core.errors import UserError
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import describe, run_title, status_word
 
 _REFRESH_SECONDS = 2.0
 _LISTED = 8
@@ -48,7 +47,7 @@ def show(run: StoredRun) -> None:
 
 def follow_changes() -> None:
     """Draw the page again whenever a run is added, begins or ends, in whichever session or process."""
-    st.fragment(_rerun_if_changed, run_every=_REFRESH_SECONDS)(store().pulse())
+    st.fragment(_rerun_if_changed, run_every=max(_REFRESH_SECONDS, shared_interval()))(store().pulse())
 
 
 def _rerun_if_changed(seen: tuple[object, ...]) -> None:
@@ -73,20 +72,9 @@ def other_runs(shown: StoredRun) -> None:
                 st.button("Show", key=f"show_{run.uid}", on_click=show, args=(run,))
 
 
-def status_word(run: StoredRun) -> str:
-    """Where a run is, or how it ended."""
-    return str(run.outcome or ("paused" if run.wanted == "pause" else run.state))
-
-
 def result(run: StoredRun) -> str:
     """The state of a run, or how it ended and with what."""
     latest = run.latest
     if run.outcome is None or latest.accuracy is None or latest.sparsity is None:
         return status_word(run)
     return f"{status_word(run)}, accuracy {latest.accuracy:.1%}, sparsity {latest.sparsity:.0f} %"
-
-
-def together(runs: Sequence[StoredRun]) -> str:
-    """The states of several runs in a few words, e.g. "2 finished, 1 training"."""
-    words = [status_word(run) for run in runs]
-    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))

@@ -13,12 +13,13 @@ import streamlit as st
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.choice import MOST_COMPARED, names_of
+from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.form import LABELS
-from bsqh_core.dashboard.live import data_title, describe, run_buttons, run_title
-from bsqh_core.dashboard.runs import status_word
+from bsqh_core.dashboard.live import run_buttons
 from bsqh_core.dashboard.service import store
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import data_title, describe, run_title, status_word
 
 _USUAL_COLUMNS = (
     *("★", "Run", "Name", "State", "Data", "Method", "Accuracy", "Sparsity", "Non-zeros", "J", "Steps"),
@@ -114,6 +115,8 @@ def for_chosen(runs: Sequence[StoredRun]) -> None:
     uids = [run.uid for run in runs]
     with st.container(horizontal=True):
         _links(runs)
+        if len(runs) <= MOST_COMPARED:
+            export_button(runs, "chosen")
         if is_host():
             run_buttons(runs)
             stars = not all(run.starred for run in runs)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
 
+from bsqh_core.comparison import Entry, labels
+from bsqh_core.config import RunConfig
 from bsqh_core.history import SCALARS, History
+from bsqh_core.records import State
 from bsqh_core.store.rows import read_evaluations, read_numbers
 from bsqh_core.store.runs import StoredRun
 from bsqh_core.store.store import Store
@@ -39,6 +44,23 @@ class Histories:
         with lock:
             self._read_on(run.number, history)
         return history
+
+    def entries(self, runs: Sequence[StoredRun]) -> list[Entry]:
+        """Contestants of a comparison: runs that differ in nothing but their seed are one."""
+        groups: dict[RunConfig, list[StoredRun]] = {}
+        for run in runs:
+            groups.setdefault(replace(run.config, seed=0), []).append(run)
+        names = labels([group[0].config for group in groups.values()])
+        return [
+            Entry(
+                label=name,
+                config=group[0].config,
+                histories=tuple(self.of(run) or History((), ()) for run in group),
+                seeds=tuple(run.config.seed for run in group),
+                ended=all(run.state is State.ENDED for run in group),
+            )
+            for name, group in zip(names, groups.values(), strict=True)
+        ]
 
     def _read_on(self, number: int, history: History) -> None:
         """Append what the store has beyond `history`."""

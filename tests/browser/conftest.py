@@ -79,6 +79,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
             "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
             "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
+            "BSQH_STORE": str(tmp_path_factory.mktemp("store")),
             **(env or {}),
         }
         port = _free_port()
@@ -95,6 +96,12 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         _wait_until_healthy(base_url, server, log)
         return base_url
 
+    def kill() -> None:
+        """End the latest server as a power cut would."""
+        servers[-1].kill()
+        servers[-1].wait()
+
+    start.kill = kill  # type: ignore[attr-defined]
     yield start
     for server in servers:
         server.terminate()

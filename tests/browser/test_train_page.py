@@ -84,6 +84,7 @@ def test_zoom_survives_the_refreshes_of_the_real_page(serve, open_page) -> None:
     start(page)
     wait_until(lambda: iterations(page) > 12, "some curve")
     chart = page.locator(".js-plotly-plot").first
+    chart.scroll_into_view_if_needed()
     box = chart.locator(".nsewdrag").first.bounding_box()
     x, y = box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3
     page.mouse.move(x, y)

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 
-from bsqh_core.dashboard.service import worker
+from bsqh_core.dashboard import service
 
 
 @pytest.fixture(autouse=True)
 def fresh_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`cache_resource` outlives a test: end its runs and forget it."""
+    """The service of a process outlives a test: end its runs and forget it."""
     monkeypatch.setenv("BSQH_STORE", str(tmp_path / "store"))
-    st.cache_resource.clear()
+    service.close()
     yield
-    worker().close()
-    st.cache_resource.clear()
+    service.close()

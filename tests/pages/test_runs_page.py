@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bsqh_core.dashboard import runs_table
+from bsqh_core.dashboard import runs_table, service
 from bsqh_core.dashboard.service import store
 from bsqh_core.store import export_run, import_run
 from pages.helpers_pages import ENDLESS, SHORT, button, ended, labels, open_page, started, text, wait_for_iterations
@@ -88,3 +88,21 @@ def test_an_exported_run_comes_back_by_its_file() -> None:
     store().delete([run.uid])
     store().empty_bin()
     assert import_run(store(), content).latest == run.latest
+
+
+def test_a_store_that_cannot_be_opened_says_so(tmp_path, monkeypatch) -> None:
+    service.close()
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("BSQH_STORE", str(tmp_path / "file" / "store"))
+    app = open_page("runs")
+    assert "see that its folder can be written to" in text(app)
+    monkeypatch.setenv("BSQH_STORE", str(tmp_path / "elsewhere"))
+
+
+def test_a_run_that_is_deleted_while_it_is_watched(monkeypatch) -> None:
+    run = ended(SHORT)
+    app = open_page("train", run=run.uid)
+    store().delete([run.uid])
+    app.run()
+    assert not app.exception
+    assert "lies in the bin" in text(app)

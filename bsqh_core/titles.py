@@ -1,0 +1,61 @@
+"""How runs and races are called, wherever people read of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from bsqh_core.config import RunConfig
+from bsqh_core.datasets import DATASETS
+from bsqh_core.networks import NETWORKS
+from bsqh_core.penalties import PENALTIES
+from bsqh_core.store import StoredRun
+
+
+def data_title(config: RunConfig) -> str:
+    """The data set of a configuration, as people call it."""
+    entry = DATASETS.get(config.dataset)
+    return entry.title if entry else Path(config.dataset).stem
+
+
+def run_title(run: StoredRun) -> str:
+    """How a run is called: its number, and the name that somebody gave it or else its data."""
+    return f"Run {run.number}: {run.name or data_title(run.config)}"
+
+
+def race_title(runs: Sequence[StoredRun]) -> str:
+    """How a race is called: its data, contestants and seeds."""
+    seeds = len({run.config.seed for run in runs})
+    contestants = len({run.contestant for run in runs})
+    return f"{data_title(runs[0].config)}: {contestants} contestants" + (f", {seeds} seeds" if seeds > 1 else "")
+
+
+def describe(config: RunConfig, of_a_race: bool = False) -> str:
+    """The gist of a configuration in a line; of a race, what its contestants have in common."""
+    batch = "full batch" if config.batch_size == "full" else f"batch {config.batch_size}"
+    penalty = "no penalty" if config.penalty == "none" else f"{PENALTIES[config.penalty].title}, ρ = {config.rho:g}"
+    parts = [NETWORKS[config.network].title, penalty, batch]
+    if not of_a_race:
+        method = f"bSQH with ω = {config.omega}" if config.method == "bsqh" else f"SQH with ζ = {config.zeta:g}"
+        parts = [parts[0], method, *parts[1:], f"seed {config.seed}"]
+    return " · ".join(parts)
+
+
+def status_word(run: StoredRun) -> str:
+    """Where a run is, or how it ended."""
+    return str(run.outcome or ("paused" if run.wanted == "pause" else run.state))
+
+
+def status_words(runs: Sequence[StoredRun]) -> str:
+    """The states of several runs in a few words, e.g. "2 finished, 1 training"."""
+    words = [status_word(run) for run in runs]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+
+
+def file_stem(runs: Sequence[StoredRun]) -> str:
+    """The name of a file about these runs, without its ending."""
+    if len(runs) > 1:
+        return f"bsqh-{len(runs)}-runs-{runs[0].uid}"
+    name = re.sub(r"[^\w-]+", "-", runs[0].name)[:40].strip("-")
+    return f"bsqh-run-{runs[0].number}-{name or runs[0].uid}"
