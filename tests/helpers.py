@@ -7,7 +7,7 @@ import io
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from bsqh_core import Dataset, IterationRecord, RunConfig
-from bsqh_core.records import State
-from bsqh_core.store import Store
+from bsqh_core import Dataset, EvaluationRecord, IterationRecord, Outcome, RunConfig
+from bsqh_core.datasets import DataFacts
+from bsqh_core.records import State, Trial
+from bsqh_core.store import Recorder, Store, StoredRun
 from bsqh_core.worker import Worker
 
 TINY = RunConfig(
@@ -25,12 +26,12 @@ TINY = RunConfig(
     train_samples=100,
     widths=(3, 4, 10, 8),
     device="cpu",
-    iterations=60,
+    iterations=40,
     mu=1.3,
     zeta=0.2,
     evaluate_every=7,
 )
-"""A run of half a second with two rejected trials an iteration."""
+"""A run of less than half a second with two rejected trials an iteration."""
 
 
 def make_dataset(n: int = 60, size: int = 16, classes: int = 3, channels: int = 1, seed: int = 0) -> Dataset:
@@ -87,6 +88,12 @@ def after_iteration(worker: Worker, iteration: int, act: Callable[[int], object]
     worker.recorder.add = add_and_act
 
 
+def slow_down(worker: Worker, seconds: float = 0.02) -> None:
+    """Let the runs of a worker sleep after each record."""
+    add = worker.recorder.add
+    worker.recorder.add = lambda *arguments: (add(*arguments), time.sleep(seconds))
+
+
 def train(folder: Path, run: RunConfig | str, stop_at: int | None = None) -> str:
     """Train a configuration, or go on with the run of that name, to its end or until it is stopped; its name."""
     with working(folder) as worker:
@@ -130,6 +137,37 @@ def records_of(folder: Path, uid: str) -> dict[str, list[tuple]]:
         store.close()
 
 
+def make_records(
+    iterations: range, layers: int = 2, rejected: int = 2, evaluate_every: int = 7
+) -> list[IterationRecord | EvaluationRecord]:
+    """Records that no solver has made, with numbers that tell where they belong."""
+    records: list[IterationRecord | EvaluationRecord] = []
+    for k in iterations:
+        trials = tuple(Trial(0.1 * k + j, 10.0 + j, 1.0 + j, accepted=j == rejected) for j in range(rejected + 1))
+        nonzeros = tuple(k + layer for layer in range(layers))
+        numbers = (1 / k, 2 / k, 3 / k, 4 / k, 0.1 * k, 0.1 * k + rejected)
+        records.append(IterationRecord(k, *numbers, rejected, trials, 0.5 / k, nonzeros, 0.25 * k))
+        if k % evaluate_every == 0:
+            records += [
+                EvaluationRecord(k, split, 1 / k, 0.5, 0.75, ((k, 1), (2, 3)), 50.0, (50.0,) * layers, 0.5)
+                for split in ("validation", "test")
+            ]
+    return records
+
+
+def write_run(store: Store, records: Iterable[Any], layers: int = 2) -> StoredRun:
+    """A stopped run with these records in a store."""
+    run = store.create(TINY, "cpu")
+    recorder = Recorder(store)
+    names = tuple(f"layer{i}" for i in range(layers))
+    recorder.begin(run.number, DataFacts("Digits", "", False, 100, ("no", "yes")), names, (1000,) * layers)
+    for record in records:
+        recorder.add(run.number, record)
+    recorder.update(run.number, state=State.ENDED, outcome=Outcome.STOPPED, reason="Stopped.", owner=None)
+    recorder.close()
+    return store.run(run.uid)
+
+
 class Child:
     """A process of its own that runs a program, forked from one that has torch in memory already.
 
@@ -137,7 +175,7 @@ class Child:
     """
 
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["bsqh_core.worker", "sklearn.datasets", "safetensors.torch"])
+    _context.set_forkserver_preload(["bsqh_core.worker", "safetensors.torch", "tests.core.store.warm"])
 
     def __init__(self, program: str, **names: Any) -> None:
         self.heard: list[Any] = []

@@ -67,7 +67,7 @@ def other_runs(shown: StoredRun) -> None:
             text, buttons = st.columns([4, 1], vertical_alignment="center")
             text.markdown(f"**{run_title(run)}** · {result(run)}  \n{describe(run.config)}")
             with buttons.container(horizontal=True, horizontal_alignment="right"):
-                if run.state is State.QUEUED and is_host():
+                if run.state is State.QUEUED and run.race is None and is_host():
                     st.button("Remove", key=f"remove_{run.uid}", on_click=actions.ask, args=([run.uid], "stop"))
                 st.button("Show", key=f"show_{run.uid}", on_click=show, args=(run,))
 

@@ -169,10 +169,14 @@ class Store:
         return self.run(uid)
 
     def want(self, uids: Sequence[str], what: str) -> None:
-        """Ask the owners of these runs, whichever process they are, to "run", "pause" or "stop"."""
+        """Ask the owners of these runs, whichever process they are, to "run", "pause" or "stop".
+
+        The runs of a race share one thread: what is asked of one is asked of all.
+        """
         with self.writing() as connection:
             connection.executemany(
-                "UPDATE runs SET wanted = ? WHERE uid = ? AND owner IS NOT NULL AND wanted != 'stop'",
+                "UPDATE runs SET wanted = ?1 WHERE owner IS NOT NULL AND wanted != 'stop' "
+                "AND (uid = ?2 OR race = (SELECT race FROM runs WHERE uid = ?2))",
                 [(what, uid) for uid in uids],
             )
 

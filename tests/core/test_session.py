@@ -1,10 +1,11 @@
-"""Driving a run: cadence, pause, stop, failures, the summary; and the worker's queue."""
+"""Driving a run: cadence, pause, stop, failures, the summary, and the end of the process."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +16,7 @@ from bsqh_core.networks import NETWORKS
 from bsqh_core.records import Ending
 from bsqh_core.session import Control, drive, failure, summary
 from bsqh_core.solvers import SQHSolver
-from bsqh_core.worker import KEPT_RUNS, State, Worker
-from helpers import wait_until
+from bsqh_core.store import Store
 
 SMALL = {"widths": (3, 4, 10, 8), "device": "cpu"}
 
@@ -72,24 +72,29 @@ def test_device_seconds_are_those_of_the_iterations(dataset: Dataset, monkeypatc
     assert 0.1 <= second.device_seconds - first.device_seconds < 3
 
 
-def test_a_process_that_ends_stops_its_run_in_good_order() -> None:
-    program = """
+def test_a_process_that_ends_stops_its_run_in_good_order(tmp_path: Path) -> None:
+    program = f"""
 import atexit, logging, time
+from pathlib import Path
 from bsqh_core import RunConfig
+from bsqh_core.store import Store
 from bsqh_core.worker import Worker
 logging.basicConfig()
-worker = Worker()
+worker = Worker(Store(Path({str(tmp_path)!r})))
 run = worker.submit(RunConfig(iterations=10**6, device="cpu"))
-atexit.register(lambda: print(run.ending.outcome))
 atexit.register(worker.close)
-while not (run.history and len(run.history) > 2):
+while worker.store.run(run.uid).latest.iterations < 3:
     time.sleep(0.05)
 """
     environment = os.environ | {"OMP_NUM_THREADS": "2"}
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment
     )
-    assert (result.stdout.strip(), result.stderr, result.returncode) == ("stopped", "", 0)
+    assert (result.stdout.strip(), result.stderr, result.returncode) == ("", "", 0)
+    store = Store(tmp_path)
+    (run,) = store.runs()
+    assert (run.outcome, run.checkpoint) == (Outcome.STOPPED, run.latest.iterations)
+    store.close()
 
 
 def test_an_error_becomes_a_sentence(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +118,7 @@ def test_summary_is_plain_json(dataset: Dataset) -> None:
     history = History(solver.controls.names, solver.controls.sizes)
     for record in drive(solver, Control()):
         history.add(record)
-    result = json.loads(json.dumps(summary(solver, history)))
+    result = json.loads(json.dumps(summary(solver.config, solver.dataset.facts, "cpu", solver.ending, history)))
     assert result["outcome"] == "finished"
     assert result["iterations"] == 6
     assert result["J"] == history.column("J")[-1]
@@ -125,13 +130,15 @@ def test_summary_is_plain_json(dataset: Dataset) -> None:
         zip(("conv1", "conv2", "fc1", "fc2", "fc3"), last.sparsity_by_layer, strict=True)
     )
     assert RunConfig.from_json(json.dumps(result["config"])) == solver.config
-    assert result["data"] == {"name": "arrays", "title": "arrays", "edition": "", "synthetic": False}
+    assert result["data"] == {"title": "arrays", "edition": "", "synthetic": False, "training_images": 60}
+    assert result["device"] == "cpu"
 
 
 def test_summary_of_a_run_that_never_began(dataset: Dataset) -> None:
     solver = make(dataset)
     solver.ending = Ending(Outcome.STOPPED, "Stopped.")
-    result = summary(solver, History(solver.controls.names, solver.controls.sizes))
+    history = History(solver.controls.names, solver.controls.sizes)
+    result = summary(solver.config, solver.dataset.facts, "cpu", solver.ending, history)
     assert (result["J"], result["accuracy"], result["line_search_steps"]) == (None, None, 0)
 
 
@@ -150,78 +157,3 @@ def test_history_keeps_every_record_and_every_rejected_trial(dataset: Dataset) -
     assert list(zip(*(column.tolist() for column in history.rejected()), strict=True)) == rejected
     assert history.column("line_search_total")[-1] == len(rejected)
     assert history.column("nonzeros").tolist() == [list(record.nonzeros_by_layer) for record in records]
-
-
-class TestWorker:
-    ENDLESS = RunConfig(dataset="digits", train_samples=100, iterations=10**6, **SMALL)
-
-    def test_pause_resume_and_stop(self) -> None:
-        worker = Worker()
-        run = worker.submit(self.ENDLESS)
-        wait_until(lambda: run.history is not None and len(run.history) > 3)
-        run.control.pause()
-        time.sleep(0.2)
-        count = len(run.history)
-        time.sleep(0.3)
-        assert len(run.history) == count, "nothing happens while paused"
-        assert run.state is State.TRAINING
-        run.control.resume()
-        wait_until(lambda: len(run.history) > count + 3)
-        worker.stop(run)
-        wait_until(lambda: run.state is State.ENDED)
-        assert run.ending.outcome is Outcome.STOPPED
-        assert run.history.evaluated("test")[-1].iteration == len(run.history)
-        assert (run.data.training_images, run.data.synthetic, len(run.data.classes)) == (100, False, 10)
-
-    def test_stop_ends_a_paused_run(self) -> None:
-        worker = Worker()
-        run = worker.submit(self.ENDLESS)
-        wait_until(lambda: run.history is not None and len(run.history) > 1)
-        run.control.pause()
-        worker.stop(run)
-        wait_until(lambda: run.state is State.ENDED)
-
-    def test_one_run_at_a_time_in_order(self) -> None:
-        worker = Worker()
-        first, second, third = (worker.submit(self.ENDLESS) for _ in range(3))
-        wait_until(lambda: first.state is State.TRAINING)
-        assert (second.state, third.state) == (State.QUEUED, State.QUEUED)
-        worker.stop(second)
-        assert second.state is State.ENDED, "a queued run ends at once"
-        worker.stop(first)
-        wait_until(lambda: third.state is State.TRAINING)
-        assert second.history is None
-        assert [run.id for run in worker.runs()] == [1, 2, 3]
-        assert worker.get(2) is second
-        assert worker.get(99) is None
-        worker.stop(third)
-
-    def test_data_that_cannot_be_loaded_end_the_run_with_the_reason(self, tmp_path, monkeypatch) -> None:
-        worker = Worker()
-        run = worker.submit(RunConfig(dataset=str(tmp_path / "absent.npz"), device="cpu"))
-        after = worker.submit(RunConfig(dataset="digits", iterations=1, train_samples=50, **SMALL))
-        wait_until(lambda: after.state is State.ENDED)
-        assert run.ending.outcome is Outcome.FAILED
-        assert "absent.npz" in run.ending.reason
-        assert after.ending.outcome is Outcome.FINISHED, "the queue goes on"
-
-    def test_only_the_latest_ended_runs_are_kept(self) -> None:
-        worker = Worker()
-        config = RunConfig(dataset="digits", iterations=1, train_samples=20, **SMALL)
-        for _ in range(KEPT_RUNS + 3):
-            last = worker.submit(config)
-            wait_until(lambda run=last: run.state is State.ENDED)
-        assert [run.id for run in worker.runs()] == list(range(3, KEPT_RUNS + 4))
-
-    def test_a_process_ends_in_good_order_under_a_run(self) -> None:
-        """Without `close` the training thread dies inside torch, and the process aborts."""
-        program = """
-import time
-from bsqh_core import RunConfig
-from bsqh_core.dashboard.service import worker
-run = worker().submit(RunConfig(iterations=10**6, device="cpu"))
-while run.history is None or len(run.history) < 3:
-    time.sleep(0.01)
-"""
-        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-        assert result.returncode == 0, result.stderr
