@@ -90,6 +90,8 @@ class FieldSpec:
 
 
 def _setting(kind: type, default: Any, symbol: str, help: str, **more: Any) -> Any:
+    if kind is int:
+        more.setdefault("most", 10**9)  # no more fits into a column of the store, or makes sense
     return field(default=default, metadata={"spec": FieldSpec(kind, symbol, help, **more)})
 
 

@@ -14,6 +14,8 @@ import pytest
 from bsqh_core import RunConfig
 from bsqh_core.cli import main
 from bsqh_core.presets import PRESETS
+from bsqh_core.records import Outcome, State
+from bsqh_core.store import Store
 from helpers import wait_until
 
 QUICK = ["train", "--widths", "3", "4", "10", "8", "--train-samples", "100", "--device", "cpu", "--iterations", "4"]
@@ -139,3 +141,39 @@ print(len(list(drive(solver, Control()))))
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (result.stdout.strip(), result.returncode) == ("3", 0), result.stderr
+
+
+class TestStore:
+    """A run of the terminal is one of the store: others see it, stop it, and go on with it."""
+
+    ARGUMENTS = ("--train-samples", "100", "--widths", "3", "4", "10", "8", "--device", "cpu", "--json")
+
+    def test_it_is_seen_stopped_and_resumed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        command = [sys.executable, "-m", "bsqh_core", "train", "--store", str(tmp_path), "--iterations", "100000"]
+        process = subprocess.Popen([*command, *self.ARGUMENTS], stdout=subprocess.PIPE, text=True)
+        store = Store(tmp_path)
+        wait_until(lambda: any(run.latest.iterations > 3 for run in store.runs()), "the run in the store")
+        (run,) = store.runs()
+        assert run.state is State.TRAINING
+        store.want([run.uid], "stop")
+        result = json.loads(process.communicate(timeout=60)[0])
+        assert (process.returncode, result["outcome"]) == (0, "stopped")
+        stopped = store.run(run.uid)
+        assert stopped.latest.iterations == result["iterations"]
+
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bsqh_core", "resume", run.uid, "--store", str(tmp_path)], stdout=subprocess.PIPE
+        )
+        wait_until(lambda: store.run(run.uid).latest.iterations > result["iterations"], "more iterations")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert (process.returncode, store.run(run.uid).attempt) == (0, 2)
+        assert store.run(run.uid).outcome is Outcome.STOPPED
+
+    def test_what_cannot_be_resumed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["resume", "nix", "--store", str(tmp_path)]) == 2
+        assert "There is no run 'nix'" in capsys.readouterr().err
+
+    def test_data_that_are_missing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["train", "--store", str(tmp_path), "--dataset", str(tmp_path / "absent.npz")]) == 2
+        assert "absent.npz" in capsys.readouterr().err
