@@ -289,7 +289,7 @@ def test_leaves_nothing_behind(chart) -> None:
     chart.wait_for_function(RIGHT)
 
 
-def test_a_refresh_brings_what_is_new(tmp_path, open_chart, received) -> None:
+def test_a_refresh_brings_what_is_new(tmp_path, open_chart, received, measured) -> None:
     page = open_chart(write_app(tmp_path, rows=100_000))
     whole = max(map(len, having(received, WHOLE)))
     refresh(page, 2)  # the second builds on the figure that the others will build on at most
@@ -298,7 +298,7 @@ def test_a_refresh_brings_what_is_new(tmp_path, open_chart, received) -> None:
     came = received[start:]
     figures, times = having(came, b"bsqh_live_plot"), (page.evaluate(ROWS) - rows) / 50
     each, in_all = sum(map(len, figures)) / len(figures), sum(map(len, came)) / times
-    print(f"\nwhole: {whole:,} bytes, a refresh: {each:,.0f} bytes, with all else on the page: {in_all:,.0f} bytes")
+    measured(f"chart of 100,000 rows: whole {whole:,} bytes, a refresh {each:,.0f}, with all else there {in_all:,.0f}")
     assert whole > 20_000
     assert not having(came, WHOLE)
     assert each < in_all < whole / 10

@@ -42,12 +42,12 @@ def errors() -> list[str]:
     return []
 
 
-def test_start_watch_reload_find_and_stop(serve, open_page, errors) -> None:
+def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) -> None:
     base = serve(APP)
     page = open_page(f"{base}/")
     page.on("pageerror", lambda error: errors.append(str(error)))
     seconds = start(page)
-    print(f"\nseconds from Start to the first numbers: {seconds:.1f}")
+    measured(f"seconds from Start to the first numbers: {seconds:.1f}")
     assert seconds < 45, "on a quiet machine it takes less than two"
 
     page.locator(".main-svg").first.wait_for()

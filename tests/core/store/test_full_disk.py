@@ -88,7 +88,7 @@ def check_gapless(found: dict[str, list[tuple]], unbroken: dict[str, list[tuple]
         assert some == [row for row in unbroken[table] if row[0] < done]
 
 
-def test_training_waits_and_goes_on_by_itself(disk: SmallDisk, unbroken) -> None:
+def test_training_waits_and_goes_on_by_itself(disk: SmallDisk, unbroken, measured) -> None:
     with working(disk.folder) as worker:
         run = worker.submit(ENDLESS)
         wait_until(lambda: worker.store.run(run.uid).latest.iterations > 10)
@@ -105,7 +105,9 @@ def test_training_waits_and_goes_on_by_itself(disk: SmallDisk, unbroken) -> None
         worker.want([run.uid], "stop")
         wait_until_ended(worker.store, run.uid)
         found = stored(worker.store, run.uid)
-        assert len(found["iterations"]) == worker.store.run(run.uid).checkpoint
+        made, there = worker.store.run(run.uid).checkpoint, len(found["iterations"])
+        measured(f"full disk: 1 trial, {there} of {made} iterations recorded, {len(kept)} of them before it was full")
+        assert there == made
         check_gapless(found, unbroken)
 
 

@@ -129,7 +129,7 @@ def test_only_some_histories_stay_in_memory(store: Store, monkeypatch: pytest.Mo
     assert len(histories._kept) == 2
 
 
-def test_a_hundred_thousand_iterations(store: Store) -> None:
+def test_a_hundred_thousand_iterations(store: Store, measured) -> None:
     n, layers = 100_000, 5
     run = write_run(store, [], layers=layers)
     rows = np.random.default_rng(0).random((n, len(iteration_columns(layers))))
@@ -147,8 +147,8 @@ def test_a_hundred_thousand_iterations(store: Store) -> None:
     again = time.perf_counter() - began
     assert np.array_equal(history.column("J"), rows[:, iteration_columns(layers).index("J")])
     assert len(history.rejected()[0]) == 2 * n
-    print(
-        f"\n{n:,} iterations and {2 * n:,} rejected trials are read in {whole:.2f} s, once more in {again * 1e3:.1f} ms"
+    measured(
+        f"{n:,} iterations and {2 * n:,} rejected trials are read in {whole:.2f} s, once more in {again * 1e3:.1f} ms"
     )
     assert whole < 30
 

@@ -100,7 +100,7 @@ def check_goes_on(folder: Path, unbroken: dict[str, list[tuple]]) -> None:
         assert records_of(folder, train(folder, uid)) == unbroken
 
 
-def test_kill_at_any_moment(unbroken, tmp_path: Path) -> None:
+def test_kill_at_any_moment(unbroken, tmp_path: Path, measured) -> None:
     chance = random.Random(20)
     soon = [("after", chance.uniform(0, 1)) for _ in range(3)]
     late = [("after", chance.uniform(PROMISED + 0.2, PROMISED + 1)) for _ in range(2)]
@@ -123,7 +123,7 @@ def test_kill_at_any_moment(unbroken, tmp_path: Path) -> None:
         seconds.append(killed - missing[0] if missing else 0.0)
         if trial in (1, 3, 6):
             check_goes_on(folder, unbroken)
-    print(f"\nkill -9: {len(lost)} trials, iterations lost {lost}, seconds lost {[round(s, 2) for s in seconds]}")
+    measured(f"kill -9: {len(lost)} trials, iterations lost {lost}, seconds lost {[round(s, 2) for s in seconds]}")
 
 
 # The process kills itself at a moment of its `nth` writing of a resume state.
@@ -162,7 +162,7 @@ def test_kill_while_a_resume_state_is_written(moment: str, nth: int, unbroken, t
     check_goes_on(tmp_path, unbroken)
 
 
-def test_power_cuts(unbroken, tmp_path: Path) -> None:
+def test_power_cuts(unbroken, tmp_path: Path, measured) -> None:
     """The files as they are on the disk at a moment, the last write torn at a random place."""
     chance = random.Random(7)
     child = Child(TRAIN, folder=tmp_path / "store", config=CONFIG, before="")
@@ -185,7 +185,7 @@ def test_power_cuts(unbroken, tmp_path: Path) -> None:
     assert max(kept) > 0
     for folder in copies[-2:]:
         check_goes_on(folder, unbroken)
-    print(f"\npower cuts: {len(copies)} trials, {torn} with a torn write, iterations kept {kept}")
+    measured(f"power cuts: {len(copies)} trials, {torn} with a torn write, iterations kept {kept}")
 
 
 def test_a_process_that_only_pauses_is_not_taken_for_dead(tmp_path: Path) -> None:

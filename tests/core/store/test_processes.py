@@ -33,7 +33,7 @@ with working(folder) as worker:
 """
 
 
-def test_two_writers_and_a_reader_who_stops_them(store: Store, tmp_path: Path) -> None:
+def test_two_writers_and_a_reader_who_stops_them(store: Store, tmp_path: Path, measured) -> None:
     configs = [replace(config, iterations=10**6) for config in (FIRST, SECOND)]
     children = [Child(TRAIN, folder=store.folder, config=config) for config in configs]
     wait_until(lambda: len(store.runs()) == 2 and all(run.latest.iterations > 5 for run in store.runs()))
@@ -52,7 +52,9 @@ def test_two_writers_and_a_reader_who_stops_them(store: Store, tmp_path: Path) -
         child.join()
     told = {child.heard[-1] for child in children}
     histories = Histories(store)
-    assert {len(histories.of(store.run(uid))) for uid in (paused, stopped)} == told, "no record is lost"
+    there = {len(histories.of(store.run(uid))) for uid in (paused, stopped)}
+    measured(f"2 writers at once: {sorted(told)} iterations made, {sorted(there)} recorded")
+    assert there == told, "no record is lost"
     for uid, config in ((paused, FIRST), (stopped, SECOND)):
         assert store.run(uid).outcome is Outcome.STOPPED
         alone = tmp_path / config.method
@@ -104,7 +106,7 @@ wait_until(lambda: ended.exists())
 """
 
 
-def test_of_those_who_race_for_an_interrupted_run_exactly_one_gets_it(store: Store, tmp_path: Path) -> None:
+def test_of_those_who_race_for_an_interrupted_run_exactly_one_gets_it(store: Store, tmp_path: Path, measured) -> None:
     (uids,) = Child(LEAVE, folder=store.folder, config=TINY).join()
     names = {"folder": store.folder, "uids": uids, "go": tmp_path / "go", "ended": tmp_path / "ended"}
     children = [Child(TAKE, **names) for _ in range(3)]
@@ -118,4 +120,4 @@ def test_of_those_who_race_for_an_interrupted_run_exactly_one_gets_it(store: Sto
     assert {store.run(uid).attempt for uid in uids} == {2}
     assert {store.run(uid).state for uid in uids} == {State.QUEUED}
     (tmp_path / "ended").touch()
-    print(f"\n3 processes took over {len(uids)} runs: {[len(some) for some in won]}")
+    measured(f"3 processes took over {len(uids)} runs: {[len(some) for some in won]}")
