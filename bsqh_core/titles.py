@@ -59,3 +59,8 @@ def file_stem(runs: Sequence[StoredRun]) -> str:
         return f"bsqh-{len(runs)}-runs-{runs[0].uid}"
     name = re.sub(r"[^\w-]+", "-", runs[0].name)[:40].strip("-")
     return f"bsqh-run-{runs[0].number}-{name or runs[0].uid}"
+
+
+def plain(text: str) -> str:
+    """Text that people wrote, for a place that reads Markdown: it says what they wrote, and is no link or picture."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~^])", r"\\\1", text)

@@ -24,7 +24,7 @@ from bsqh_core.history import History
 from bsqh_core.networks import NETWORKS
 from bsqh_core.records import Outcome, State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import describe, run_title
+from bsqh_core.titles import describe, plain, run_title
 
 _SPARK_POINTS = 60
 _HELP = {
@@ -72,7 +72,7 @@ def _header(run: StoredRun) -> None:
     data = run.data
     title, buttons = st.columns([3, 2], vertical_alignment="bottom")
     with title:
-        st.subheader(run_title(run), anchor=False)
+        st.subheader(plain(run_title(run)), anchor=False)
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         run_buttons([run])
         export_button([run], run.uid)
@@ -82,7 +82,7 @@ def _header(run: StoredRun) -> None:
     if data and data.synthetic:
         st.badge("synthetic data: computed images, not patients", icon=":material/science:", color="orange")
     if run.note:
-        st.caption(run.note)
+        st.text(run.note)
 
 
 def run_buttons(runs: Sequence[StoredRun]) -> None:

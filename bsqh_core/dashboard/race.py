@@ -20,7 +20,7 @@ from bsqh_core.errors import ConfigError
 from bsqh_core.race import MOST_SEEDS, contestants
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import describe, race_title, status_words
+from bsqh_core.titles import describe, plain, race_title, status_words
 
 _LISTED = 6
 
@@ -112,7 +112,7 @@ def _race_view(name: str, interval: float | None) -> None:
         st.rerun()
     config = runs[0].config
     title, buttons = st.columns([3, 2], vertical_alignment="bottom")
-    title.subheader(race_title(runs), anchor=False)
+    title.subheader(plain(race_title(runs)), anchor=False)
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         run_buttons(runs)
         export_button(runs, name)
@@ -153,7 +153,7 @@ def other_races(shown: Sequence[StoredRun]) -> None:
             runs = store().race(name)
             text, buttons = st.columns([4, 1], vertical_alignment="center")
             text.markdown(
-                f"**{race_title(runs)}** · {status_words(runs)}  \n{describe(runs[0].config, of_a_race=True)}"
+                f"**{plain(race_title(runs))}** · {status_words(runs)}  \n{describe(runs[0].config, of_a_race=True)}"
             )
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 st.button("Show", key=f"show_{name}", on_click=_show, args=(name,))

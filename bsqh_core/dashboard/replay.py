@@ -15,7 +15,7 @@ from bsqh_core.dashboard.service import history_of, store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.networks import NETWORKS
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import describe, run_title
+from bsqh_core.titles import describe, plain, run_title
 
 _TICK_SECONDS = 0.5
 _SPEEDS = {"slow": 60.0, "normal": 25.0, "fast": 10.0}
@@ -91,7 +91,7 @@ def _show(runs: Sequence[StoredRun], at: int) -> None:
     history = history_of(run)
     if history is None or run.data is None:
         return
-    st.subheader(run_title(run), anchor=False)
+    st.subheader(plain(run_title(run)), anchor=False)
     st.caption(describe(run.config))
     past = history.until(at)
     tiles(past, NETWORKS[run.config.network].remark)

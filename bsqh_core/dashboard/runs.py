@@ -11,7 +11,7 @@ from bsqh_core.dashboard.service import store
 from bsqh_core.errors import UserError
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import describe, run_title, status_word
+from bsqh_core.titles import describe, plain, run_title, status_word
 
 _REFRESH_SECONDS = 2.0
 _LISTED = 8
@@ -65,7 +65,7 @@ def other_runs(shown: StoredRun) -> None:
     with st.expander(label, expanded=waiting > 0, icon=":material/list:"):
         for run in others:
             text, buttons = st.columns([4, 1], vertical_alignment="center")
-            text.markdown(f"**{run_title(run)}** · {result(run)}  \n{describe(run.config)}")
+            text.markdown(f"**{plain(run_title(run))}** · {result(run)}  \n{describe(run.config)}")
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 if run.state is State.QUEUED and run.race is None and is_host():
                     st.button("Remove", key=f"remove_{run.uid}", on_click=actions.ask, args=([run.uid], "stop"))

@@ -19,7 +19,7 @@ from bsqh_core.dashboard.live import run_buttons
 from bsqh_core.dashboard.service import store
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import data_title, describe, run_title, status_word
+from bsqh_core.titles import data_title, describe, plain, run_title, status_word
 
 _USUAL_COLUMNS = (
     *("★", "Run", "Name", "State", "Data", "Method", "Accuracy", "Sparsity", "Non-zeros", "J", "Steps"),
@@ -174,7 +174,7 @@ def storage_and_bin() -> None:
     if not (binned and is_host()):
         return
     with st.expander(f"Bin: {len(binned)}", icon=":material/delete:"):
-        st.markdown("\n".join(f"* {run_title(run)} · {status_word(run)}" for run in binned[:50]))
+        st.markdown("\n".join(f"* {plain(run_title(run))} · {status_word(run)}" for run in binned[:50]))
         with st.container(horizontal=True):
             if st.button("Restore all", icon=":material/restore_from_trash:"):
                 actions.restore([run.uid for run in binned])
@@ -196,7 +196,7 @@ def import_field() -> None:
                 continue
             st.session_state["runs_imported"].add(file.file_id)
             if taken := actions.take_in(file.getvalue()):
-                st.toast(f"{run_title(taken)} is here now.", icon=":material/check:")
+                st.toast(f"{plain(run_title(taken))} is here now.", icon=":material/check:")
                 st.session_state["runs_new"] = True
         if st.session_state.pop("runs_new", False):
             st.rerun()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -61,7 +62,8 @@ def labels(app: AppTest) -> set[str]:
 
 def text(app: AppTest) -> str:
     kinds = ("markdown", "caption", "info", "success", "warning", "error", "title", "subheader", "toast")
-    return "\n".join(str(item.value) for kind in kinds for item in app.get(kind))
+    written = "\n".join(str(item.value) for kind in kinds for item in app.get(kind))
+    return re.sub(r"\\(\W)", r"\1", written)  # as Markdown shows it
 
 
 def charts(app: AppTest) -> list[dict]:

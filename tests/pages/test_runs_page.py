@@ -106,3 +106,12 @@ def test_a_run_that_is_deleted_while_it_is_watched(monkeypatch) -> None:
     app.run()
     assert not app.exception
     assert "lies in the bin" in text(app)
+
+
+def test_a_name_is_text_and_nothing_else() -> None:
+    run = ended(SHORT)
+    store().annotate(run.uid, name="![x](http://evil.example/y.png) <b>", note="[click](javascript:alert(1))")
+    app = open_page("train", run=run.uid)
+    (title,) = (item.value for item in app.subheader)
+    assert "\\!\\[x\\]\\(http" in title
+    assert [item.value for item in app.get("text")] == ["[click](javascript:alert(1))"]
