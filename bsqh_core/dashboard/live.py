@@ -58,7 +58,7 @@ def run_view(uid: str) -> None:
 def _run_view(uid: str, interval: float | None) -> None:
     (run,) = store().chosen([uid]) or (None,)
     if run is None or refresh_interval([run]) != interval:
-        st.rerun()  # as a whole: the run has been deleted, or the interval, which is fixed in a fragment, is another now
+        st.rerun()  # as a whole: the run has been deleted, or the interval, fixed in a fragment, is another now
     _header(run)
     history = history_of(run)
     _status(run, history)

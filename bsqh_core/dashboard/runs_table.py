@@ -68,7 +68,7 @@ def chosen_runs() -> list[StoredRun]:
     columns = st.session_state.get("runs_columns") or [*_USUAL_COLUMNS]
     event = st.dataframe(
         table_of(runs),
-        key="runs_table",
+        key=f"runs_table_{hash(tuple(run.uid for run in runs))}",  # a selection is of rows, and belongs to these
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,
@@ -113,7 +113,7 @@ def for_chosen(runs: Sequence[StoredRun]) -> None:
         st.caption("Select runs in the first column to show, compare, replay, name, export or delete them.")
         return
     uids = [run.uid for run in runs]
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         _links(runs)
         if len(runs) <= MOST_COMPARED:
             export_button(runs, "chosen")

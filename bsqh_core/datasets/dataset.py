@@ -66,6 +66,8 @@ class Dataset:
         Which published edition of the data this is, where there are several.
     scaling : Scaling | None
         What standardises uint8 images; None if they are floating.
+    standardised : bool
+        Whether `scaling` has been applied.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Dataset:
     synthetic: bool = False
     edition: str = ""
     scaling: Scaling | None = None
+    standardised: bool = False
 
     @property
     def facts(self) -> DataFacts:
@@ -182,7 +185,7 @@ class Dataset:
 
         def moved(split: Split) -> Split:
             x = split.x.to(device)  # as bytes, if they are: a quarter of the way's load
-            x = self.scaling.standardised(x) if self.scaling else x
+            x = self.scaling.standardised(x) if self.scaling and not self.standardised else x
             return Split(x.to(dtype, memory_format=torch.channels_last), split.y.to(device))
 
         return replace(
@@ -190,7 +193,7 @@ class Dataset:
             train=moved(self.train),
             validation=self.validation and moved(self.validation),
             test=self.test and moved(self.test),
-            scaling=None,
+            standardised=True,
         )
 
 

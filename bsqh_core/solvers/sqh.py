@@ -200,8 +200,15 @@ class SQHSolver:
             "chunks": (self.objective.chunk, self.objective.multiple),
             "strategy": self._strategy.state_dict(),
             "sampler": self._sampler.generator.get_state(),
+            "images": self._images(),
             "ending": self.ending and (self.ending.outcome.value, self.ending.reason),
         }
+
+    def _images(self) -> dict[str, Any]:
+        """What images the network takes: nothing of the trajectory, but what its weights are worth nothing without."""
+        scaling = self.dataset.scaling
+        moments = {} if scaling is None else {"mean": scaling.mean.flatten(), "std": scaling.std.flatten()}
+        return {"size": self.dataset.image_size, **{name: value.tolist() for name, value in moments.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken: the same records follow, bit for bit.

@@ -10,10 +10,6 @@ from bsqh_core.store import export_run, import_run
 from pages.helpers_pages import ENDLESS, SHORT, button, ended, labels, open_page, started, text, wait_for_iterations
 
 
-def select(app, *rows: int) -> None:
-    app.session_state["runs_table"] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
-
-
 def numbers(app) -> list[int]:
     return app.dataframe[0].value["Run"].tolist()
 

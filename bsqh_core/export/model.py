@@ -1,0 +1,122 @@
+"""The trained network of a run, rebuilt from its resume state without its data, and its weights as a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bsqh_core.errors import UserError
+from bsqh_core.networks import Network, build_network
+from bsqh_core.store import Store, StoredRun
+from bsqh_core.store.checkpoints import load_checkpoint
+
+BATCH = 64
+
+
+class ModelSizes(NamedTuple):
+    """Bytes of the weights of a run as files: of `safetensors_bytes` and of `sparse_bytes`."""
+
+    dense: int
+    sparse: int
+
+
+def trained_network(store: Store, run: StoredRun) -> tuple[Network, tuple[int, int, int, int]]:
+    """The network at the latest resume state of a run, in evaluation mode on the CPU, and the shape of a batch for it.
+
+    Raises
+    ------
+    UserError
+        If there is no resume state yet, or it is damaged.
+    """
+    state = _state(store, run)
+    weights = state["network"]
+    assert run.data is not None, "noted before the first resume state"
+    try:
+        channels = weights[f"{run.layer_names[0]}.affine.weight"].shape[1]
+        size = tuple(state["images"]["size"])
+        network = build_network(run.config.network, channels, size, len(run.data.classes), run.config.widths)
+        network.to(getattr(torch, run.config.dtype)).load_state_dict(weights)
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise UserError(
+            f"The weights of run {run.number} do not fit its network ({_first_line(error)}): if its data set has been "
+            "replaced by one with images of another size, put the old one back."
+        ) from error
+    return network.eval(), (BATCH, channels, *size)
+
+
+def weights_of(store: Store, run: StoredRun) -> dict[str, Tensor]:
+    """Parameters and buffers of a run's network at its latest resume state, by name.
+
+    Raises
+    ------
+    UserError
+        If there is no resume state yet, or it is damaged.
+    """
+    return _state(store, run)["network"]
+
+
+def safetensors_bytes(store: Store, run: StoredRun) -> bytes:
+    """The weights of a run, without the rest of its resume state; `description` of the run in the metadata.
+
+    Raises
+    ------
+    UserError
+        As `weights_of`.
+    """
+    from safetensors.torch import save
+
+    return save(weights_of(store, run), description(store, run))
+
+
+def model_sizes(store: Store, run: StoredRun) -> ModelSizes:
+    """What the weights of a run take as files, measured on these files.
+
+    Raises
+    ------
+    UserError
+        As `weights_of`.
+    """
+    from bsqh_core.export.sparse import sparse_bytes
+
+    return ModelSizes(len(safetensors_bytes(store, run)), len(sparse_bytes(store, run)))
+
+
+def description(store: Store, run: StoredRun) -> dict[str, str]:
+    """What files of weights say about themselves: configuration, classes and what images they expect."""
+    images = _state(store, run)["images"]
+    classes = run.data.classes if run.data else ()
+    return {
+        "made_by": "bSQH Studio",
+        "run": run.uid,
+        "iteration": str(run.checkpoint),
+        "network": run.config.network,
+        "config": json.dumps(asdict(run.config)),
+        "classes": json.dumps(classes),
+        "input": "images (N, C, H, W)"
+        + (
+            f" in [0, 1], standardised by channel with mean {images['mean']} and standard deviation {images['std']}"
+            if "mean" in images
+            else " as they are in the data set"
+        ),
+        "output": "logits (N, classes)",
+    }
+
+
+def _state(store: Store, run: StoredRun) -> dict[str, Any]:
+    if run.checkpoint is None:
+        raise UserError(
+            f"Run {run.number} has no resume state yet, and so no weights to export: one is written every few seconds, "
+            "when the run pauses and when it ends."
+        )
+    state = load_checkpoint(store.checkpoint_path(run.uid))
+    if not isinstance(state.get("network"), dict):
+        raise UserError(f"The resume state of run {run.number} holds no weights.")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,142 @@
+"""The trained network of a run as an ONNX file that any runtime reads, compared with PyTorch before it is handed out.
+
+The graph is written here, operator by operator, and not by `torch.onnx.export`: that one changes settings of the whole
+process while it traces, and a run that trains in another thread then leaves its trajectory in the last bits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bsqh_core.errors import UserError
+from bsqh_core.export.model import description, trained_network
+from bsqh_core.kernels import TanhMeanPool
+from bsqh_core.networks import Network, Normalise, ScaleShift
+from bsqh_core.store import Store, StoredRun
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+TOLERANCE = 1e-4
+"""Largest difference of logits from PyTorch's, as a share of the largest logit."""
+
+_OPSET, _IR = 18, 8
+
+
+def onnx_bytes(store: Store, run: StoredRun) -> tuple[bytes, float]:
+    """The network of a run as an ONNX file, and the largest absolute difference of its logits from PyTorch's.
+
+    The file takes batches of any size: "images" (batch, C, H, W) to "logits" (batch, classes), float32, and so are the
+    weights of runs in float64. For the comparison onnxruntime computes it for 64 random images on the CPU.
+
+    Raises
+    ------
+    UserError
+        If there is no network to export (see `trained_network`), or if the difference exceeds `TOLERANCE`.
+    """
+    import onnx
+
+    network, shape = trained_network(store, run)
+    model = onnx_graph(network, shape, len(run.data.classes) if run.data else 0)
+    onnx.helper.set_model_props(model, description(store, run))
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = network(images.to(next(network.parameters()).dtype)).double().numpy()
+    difference = float(np.abs(computed(content, images) - wanted).max())
+    scale = float(np.abs(wanted).max())
+    if not difference <= TOLERANCE * scale:  # nor if it is NaN
+        raise UserError(
+            f"The ONNX file of run {run.number} is not handed out: its logits differ from PyTorch's by "
+            f"{difference:.2g}, which is more than {TOLERANCE:g} of the largest one, {scale:.3g}. Take the "
+            "safetensors file instead."
+        )
+    return content, difference
+
+
+def computed(content: bytes, images: Tensor) -> np.ndarray:
+    """Logits (N, classes) that onnxruntime computes for images (N, C, H, W), on one core."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"images": images.numpy()})[0]
+
+
+def onnx_graph(network: Network, shape: tuple[int, ...], n_classes: int) -> ModelProto:
+    """A network in evaluation mode as an ONNX model for images of a shape (N, C, H, W), N left open."""
+    from onnx import TensorProto, helper
+
+    graph = _Graph()
+    for layer in network.layers:
+        for i, f in enumerate(layer.f):
+            graph.add_fixed(f"{layer.name}/{i}", f)
+        graph.add_affine(layer.name, layer.affine)
+    graph.nodes[-1].output[0] = "logits"
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *shape[1:]])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", n_classes])
+    return helper.make_model(
+        helper.make_graph(graph.nodes, "network", [images], [logits], graph.weights),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,  # what runtimes of 2022 read, too
+        producer_name="bSQH Studio",
+    )
+
+
+class _Graph:
+    """A chain of operators that grows at its end."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+        self._end = "images"
+        self._normalise: Normalise | None = None
+
+    def add_fixed(self, name: str, f: nn.Module) -> None:
+        """Append a map without parameters."""
+        match f:
+            case nn.Tanh():
+                self._add(name, "Tanh")
+            case nn.ReLU():
+                self._add(name, "Relu")
+            case TanhMeanPool():
+                self._add(f"{name}/tanh", "Tanh")
+                self._add(name, "AveragePool", kernel_shape=[2, 2], strides=[2, 2])
+            case nn.MaxPool2d(kernel_size=int(side)):
+                self._add(name, "MaxPool", kernel_shape=[side, side], strides=[side, side])
+            case nn.Flatten():
+                self._add(name, "Flatten")
+            case Normalise():
+                self._normalise = f  # together with the scales and shifts that follow it is one operator
+            case _:
+                raise NotImplementedError(f"{type(f).__name__} has no operator here: give it a case above.")
+
+    def add_affine(self, name: str, affine: nn.Module) -> None:
+        """Append the trained map of a layer."""
+        weights = {f"{name}.weight": affine.weight, f"{name}.bias": affine.bias}
+        if isinstance(affine, nn.Conv2d):
+            pads = [int(side) for side in affine.padding] * 2
+            self._add(name, "Conv", weights, kernel_shape=list(affine.kernel_size), pads=pads)
+        elif isinstance(affine, nn.Linear):
+            self._add(name, "Gemm", weights, transB=1)
+        else:
+            assert isinstance(affine, ScaleShift), name
+            assert self._normalise is not None, f"{name} has nothing that normalises before it"
+            weights |= {f"{name}.{part}": getattr(self._normalise, part) for part in ("running_mean", "running_var")}
+            self._add(name, "BatchNormalization", weights, epsilon=1e-5)
+            self._normalise = None
+
+    def _add(self, name: str, operator: str, weights: dict[str, Any] | None = None, **attributes: Any) -> None:
+        from onnx import helper, numpy_helper
+
+        weights = weights or {}
+        for its_name, tensor in weights.items():
+            self.weights.append(numpy_helper.from_array(tensor.detach().float().contiguous().numpy(), its_name))
+        self.nodes.append(helper.make_node(operator, [self._end, *weights], [name], name, **attributes))
+        self._end = name

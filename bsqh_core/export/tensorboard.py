@@ -1,0 +1,121 @@
+"""The records of runs as TensorBoard event files."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bsqh_core.export.records import read_records
+from bsqh_core.figures import visible_rows
+from bsqh_core.history import History
+from bsqh_core.records import EvaluationRecord
+from bsqh_core.store import Store, StoredRun
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import FileWriter
+
+POINTS = 10_000
+"""Most iterations, and most evaluations of a split, that a run is shown with."""
+
+_TAGS = {
+    "J": "objective/J",
+    "loss": "objective/loss",
+    "penalty": "objective/penalty",
+    "eps_hat": "augmentation/eps_hat",
+    "eps": "augmentation/eps",
+    "line_search_steps": "line_search/steps",
+    "line_search_total": "line_search/total",
+}
+_METRICS = ("accuracy", "auc", "loss", "full_objective")
+
+
+def event_files(store: Store, runs: Sequence[StoredRun]) -> bytes:
+    """A zip with a folder for each run, for `tensorboard --logdir`.
+
+    Scalars stand against iterations; wall time is when the run was submitted plus its device seconds, so TensorBoard's
+    "relative" axis shows device time since the first iteration. They are float32, as TensorBoard has them. Of a run
+    of more than `POINTS` iterations those are chosen that keep the extremes of J, its parts, ε, ε̂, the line search
+    and the total sparsity, and of so many evaluations those that keep the extremes of loss and accuracy. The
+    configuration is there as hyperparameters and, with the note, as text.
+    """
+    from torch.utils.tensorboard import FileWriter
+
+    file = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for run in runs:
+            place = Path(folder) / str(run.number)
+            writer = FileWriter(str(place), max_queue=1000)
+            try:
+                _write(writer, run, read_records(store, run).history)
+            finally:
+                writer.close()
+            for path in place.iterdir():
+                # Not the name that it got, which tells that of the machine.
+                archive.write(path, f"{folder_name(run)}/events.out.tfevents.{run.created:.0f}.{run.uid}")
+    return file.getvalue()
+
+
+def folder_name(run: StoredRun) -> str:
+    """Like "run-12-sparse-lenet": letters and digits of its name, or else of its network and method."""
+    words = re.findall(r"[a-z0-9]+", run.name.lower()) or [run.config.network, run.config.method]
+    return "-".join(["run", str(run.number), *words])[:60].rstrip("-")
+
+
+def _write(writer: FileWriter, run: StoredRun, history: History) -> None:
+    from torch.utils.tensorboard.summary import hparams, text
+
+    written = {f"{e.split}/{name}": 0 for e in history.evaluations for name in _METRICS}
+    for part in hparams(_hyperparameters(run), dict.fromkeys([*written, "objective/J", "sparsity/total"], 0)):
+        writer.add_summary(part, walltime=run.created)
+    texts = {"configuration": f"```json\n{json.dumps(asdict(run.config), indent=2)}\n```", "note": run.note}
+    for tag, content in texts.items():
+        if content:
+            writer.add_summary(text(tag, content), 0, run.created)
+    seconds = _iterations(writer, run, history)
+    for e in _shown(history, "test") + _shown(history, "validation"):
+        values = {f"{e.split}/{name}": value for name in _METRICS if (value := getattr(e, name)) is not None}
+        _point(writer, values, e.iteration, run.created + seconds.get(e.iteration, 0.0))
+
+
+def _shown(history: History, split: str) -> list[EvaluationRecord]:
+    found = history.evaluated(split)
+    rows = visible_rows([np.array([getattr(e, name) for e in found]) for name in ("loss", "accuracy")], POINTS)
+    return [found[row] for row in rows]
+
+
+def _iterations(writer: FileWriter, run: StoredRun, history: History) -> dict[int, float]:
+    """Write the scalars of the iterations; returns device seconds by iteration."""
+    columns = {tag: history.column(name) for name, tag in _TAGS.items()}
+    columns["sparsity/total"] = history.total_sparsity()
+    rows = visible_rows(list(columns.values()), POINTS)
+    columns |= {f"sparsity/{name}": own for name, own in zip(history.layer_names, history.sparsity().T, strict=True)}
+    iterations, seconds = (history.column(name) for name in ("iteration", "device_seconds"))
+    lists = {tag: column[rows].tolist() for tag, column in columns.items()}
+    for i, row in enumerate(rows.tolist()):
+        values = {tag: column[i] for tag, column in lists.items()}
+        _point(writer, values, int(iterations[row]), run.created + float(seconds[row]))
+    return dict(zip(iterations.astype(int).tolist(), seconds.tolist(), strict=True))
+
+
+def _point(writer: FileWriter, values: dict[str, float], iteration: int, time: float) -> None:
+    """Several scalars as one event, which takes a tenth of the time of one event each."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    writer.add_summary(
+        Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]), iteration, time
+    )
+
+
+def _hyperparameters(run: StoredRun) -> dict[str, Any]:
+    """The configuration as TensorBoard's table of hyperparameters takes it."""
+    values = asdict(run.config)
+    return {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
