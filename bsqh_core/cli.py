@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -158,9 +157,12 @@ def _train_in_store(arguments: argparse.Namespace, begin: Callable[[Worker], str
         uid = begin(worker)
         run, told = store.run(uid), ""
         print(f"Run {run.number} ({uid}) in {store.folder}", file=sys.stderr)
-        stop = partial(worker.want, [uid], "stop")
-        with _stopped_by_signals(stop), _progress_bar(run.config.iterations) as bar:
+        asked = threading.Event()  # a signal comes at any moment, also while this thread holds a lock of the store
+        with _stopped_by_signals(asked.set), _progress_bar(run.config.iterations) as bar:
             while (run := store.run(uid)).state is not State.ENDED:
+                if asked.is_set():
+                    worker.want([uid], "stop")
+                    asked.clear()
                 if bar is not None:
                     bar.update(run.latest.iterations - bar.n)
                 if (problem := worker.recorder.problem) not in ("", told):
@@ -188,8 +190,8 @@ def _stopped_by_signals(stop_run: Callable[[], None]) -> Iterator[None]:
         return
 
     def stop(number: int, _: Any) -> None:
-        stop_run()
         signal.signal(number, signal.SIG_DFL)
+        stop_run()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -91,6 +91,7 @@ def drive(solver: SQHSolver, control: Control) -> Iterator[IterationRecord | Eva
         solver.ending = failure(error)
     finally:
         solver.should_stop = lambda: False
+        solver.forget_states()
     if solver.ending is None:
         solver.ending = Ending(Outcome.STOPPED, f"Stopped after {solver.iteration} iterations, as asked.")
 

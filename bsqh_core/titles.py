@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DATASETS
@@ -42,6 +43,22 @@ def describe(config: RunConfig, of_a_race: bool = False) -> str:
     return " · ".join(parts)
 
 
+def setting_text(config: RunConfig, name: str) -> str:
+    """The value of a setting, in words; of a data set of one's own, its file's name without its folder."""
+    value: Any = getattr(config, name)
+    if name == "dataset":
+        return Path(value).name
+    if value is None:
+        return "all" if name == "train_samples" else "usual"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return text if float(text := f"{value:g}") == value else repr(value)
+    return str(value)
+
+
 def status_word(run: StoredRun) -> str:
     """Where a run is, or how it ended."""
     return str(run.outcome or ("paused" if run.wanted == "pause" else run.state))
@@ -63,4 +80,4 @@ def file_stem(runs: Sequence[StoredRun]) -> str:
 
 def plain(text: str) -> str:
     """Text that people wrote, for a place that reads Markdown: it says what they wrote, and is no link or picture."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~^])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]()#!|<>$~:])", r"\\\1", text)

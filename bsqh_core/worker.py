@@ -5,6 +5,7 @@ Nothing here knows of the screen: what happens is written to the store, and what
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import secrets
 import threading
@@ -54,6 +55,8 @@ class Worker:
     """
 
     def __init__(self, store: Store) -> None:
+        if importlib.util.find_spec("safetensors") is None:
+            raise UserError("The store keeps weights as safetensors: install it, `pip install safetensors`.")
         self.store = store
         self.recorder = Recorder(store, self._hear)
         self._jobs: dict[int, _Job] = {}
@@ -119,7 +122,15 @@ class Worker:
 
     def want(self, uids: Sequence[str], what: str) -> None:
         """Ask for "run", "pause" or "stop"; runs of other processes get to know it through the store."""
-        self.store.want(uids, what)
+        try:
+            self.store.want(uids, what)
+        except StoreError:
+            # On a full disk nothing can be asked through the store; of runs of this process, it need not be.
+            for number in [run.number for run in self.store.chosen(uids)]:
+                self._hear(number, what)
+            if not any(run.number in self._jobs for run in self.store.chosen(uids)):
+                raise
+            return
         self.recorder.listen()
 
     def close(self, seconds: float = 10) -> None:
@@ -168,12 +179,18 @@ class Worker:
                 if job.begun:
                     continue
                 job.begun = True
-            for heat in job.heats:
-                try:
-                    self._train(heat, job.control)
-                except Exception as error:
-                    log.exception("Runs %s failed", [run.number for run in heat])
-                    self._end_all(heat, failure(error))
+            self._train_all(job)
+            del job  # its solvers and data take memory, and the next one may come tomorrow
+
+    def _train_all(self, job: _Job) -> None:
+        for heat in job.heats:
+            try:
+                self._train(heat, job.control)
+            except Exception as error:
+                log.exception("Runs %s failed", [run.number for run in heat])
+                self._end_all(heat, failure(error))
+            finally:
+                job.control.when_paused = lambda: None
 
     def _train(self, heat: list[StoredRun], control: Control) -> None:
         """Train the runs of a heat to their ends."""
@@ -182,7 +199,7 @@ class Worker:
         for run in heat:
             self.recorder.update(run.number, state=State.LOADING)
         try:
-            logbooks = self._begin(heat)
+            logbooks = self._begin(heat, control)
         except UserError as error:
             return self._end_all(heat, Ending(Outcome.FAILED, f"Not started: {error}"))
 
@@ -201,13 +218,13 @@ class Worker:
             while self.recorder.problem and not control.stopping:
                 time.sleep(0.1)  # on a full disk, what has been computed waits, and nothing is added to it
 
-    def _begin(self, heat: list[StoredRun]) -> list[_Logbook]:
+    def _begin(self, heat: list[StoredRun], control: Control) -> list[_Logbook]:
         """Solvers for the runs of a heat at their resume states, with the same data in memory once."""
         data = prepare_dataset(heat[0].config)
         logbooks = [_Logbook(run, build_solver(run.config, data), self.recorder) for run in heat]
         for logbook in logbooks:
             logbook.solver.objective.sharers = len(heat)
-            logbook.begin()
+            logbook.begin(control)
         return logbooks
 
     def _end_all(self, runs: Sequence[StoredRun], ending: Ending) -> None:
@@ -236,12 +253,19 @@ class _Logbook:
         self._kept = run.checkpoint or 0
         self._due = 0.0
 
-    def begin(self) -> None:
-        """Go to the resume state, if there is one, and note what is trained on."""
+    def begin(self, control: Control) -> None:
+        """Go to the resume state, if there is one, and note what is trained on; wait for room to note it."""
         if self.run.checkpoint is not None:
             self.solver.load_state_dict(load_checkpoint(self._path))
         controls = self.solver.controls
-        self._recorder.begin(self.run.number, self.solver.dataset.facts, controls.names, controls.sizes)
+        while True:
+            try:
+                self._recorder.begin(self.run.number, self.solver.dataset.facts, controls.names, controls.sizes)
+                break
+            except StoreError:
+                if control.stopping:
+                    raise
+                time.sleep(0.5)
         self._recorder.update(self.run.number, state=State.TRAINING)
         self._due = time.monotonic() + CHECKPOINT_SECONDS
 

@@ -8,6 +8,7 @@ from bsqh_core.dashboard.form import fill_form, form_is_fresh
 from bsqh_core.dashboard.navigation import require_router
 from bsqh_core.dashboard.race import current_race, fill_contestants, named_race, other_races, race_form, race_view
 from bsqh_core.dashboard.runs import follow_changes
+from bsqh_core.titles import plain
 
 require_router(__file__)
 
@@ -32,7 +33,7 @@ if form_is_fresh() and (shown := race[0].config if race else wanted):
 fill_contestants(race)
 if not race:
     for problem in problems:
-        st.info(f"The address asks for something that cannot be: {problem} The default stands in its place.")
+        st.info(f"The address asks for something that cannot be: {plain(problem)} The default stands in its place.")
 left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
 config = None
 if left is not None:

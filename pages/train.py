@@ -9,6 +9,7 @@ from bsqh_core.dashboard.form import fill_form, form_is_fresh, run_form
 from bsqh_core.dashboard.live import run_view
 from bsqh_core.dashboard.navigation import require_router
 from bsqh_core.dashboard.runs import current_run, follow_changes, named_run, other_runs, show
+from bsqh_core.titles import plain
 
 require_router(__file__)
 
@@ -33,7 +34,7 @@ if form_is_fresh() and (shown := run.config if run else wanted):
     fill_form(shown)
 if run is None:
     for problem in problems:
-        st.info(f"The address asks for something that cannot be: {problem} The default stands in its place.")
+        st.info(f"The address asks for something that cannot be: {plain(problem)} The default stands in its place.")
 left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
 config = None
 if left is not None:

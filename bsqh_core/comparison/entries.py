@@ -33,6 +33,8 @@ class Entry:
     seeds : tuple[int, ...]
     ended : bool
         Whether no run of it goes on or waits.
+    machine : str
+        Where it was trained.
     """
 
     label: str
@@ -40,6 +42,7 @@ class Entry:
     histories: tuple[History, ...]
     seeds: tuple[int, ...]
     ended: bool
+    machine: str = ""
 
 
 class Result(NamedTuple):

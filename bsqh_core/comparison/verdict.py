@@ -185,7 +185,11 @@ def _limits(entries: Sequence[Entry], target: float, smooth: bool) -> list[str]:
         said.append(f"They differ in {_and(names)}, so J does not mean the same for all of them.")
     if "batch_size" in differing:
         said.append("Their batches differ in size, and with it what one forward evaluation costs.")
-    if "device" in differing or "dtype" in differing:
+    if len({entry.machine for entry in entries}) > 1:
+        said.append(
+            "They were trained on different machines or devices, so their seconds say little about the methods."
+        )
+    elif "device" in differing or "dtype" in differing:
         said.append("They differ in device or number format, so their seconds say little about the methods.")
     if any(target >= history.column("J_before")[0] for entry in entries for history in entry.histories):
         said.append("That J is no lower than where some of them began, so to be first says little yet.")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from bsqh_core import captions, figures
 from bsqh_core.comparison import Entry, Quantity, Verdict, differing_fields, verdict
-from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.export_panel import export_button
@@ -22,6 +20,7 @@ from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.service import histories, history_of, store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.store import StoredRun
+from bsqh_core.titles import plain, setting_text
 
 _TITLES: dict[Quantity, str] = {
     "J": "Objective J",
@@ -53,12 +52,11 @@ def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> No
     """Show runs side by side, as they are or as they were after `at` iterations."""
     entries = histories().entries(runs)
     if at is not None:
-        entries = [replace(e, histories=tuple(history.until(at) for history in e.histories)) for e in entries]
+        entries = [_as_it_was(entry, at) for entry in entries]
     _verdict(entries)
     x, log_y = axis_switches(("relative", "evaluations", "iteration", "time"), "race_axis", "relative")
     total = max((total_seconds(run) or 0 for run in runs), default=0) or None
-    whole = [history for run in runs if (history := history_of(run))]
-    x_end = None if at is None else x_end_of(whole, x)
+    x_end = None if at is None else x_end_of([history for run in runs if (history := history_of(run))], x)
     columns = st.columns(2)
     for place, (quantity, title) in enumerate(_TITLES.items()):
         logarithmic = log_y if quantity in ("J", "eps") else None
@@ -74,19 +72,26 @@ def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> No
     _differences(entries)
 
 
+def _as_it_was(entry: Entry, at: int) -> Entry:
+    """A contestant after `at` iterations."""
+    past = tuple(history.until(at) for history in entry.histories)
+    over = all(len(then) == len(history) for then, history in zip(past, entry.histories, strict=True))
+    return replace(entry, histories=past, ended=entry.ended and over)
+
+
 def _verdict(entries: Sequence[Entry]) -> None:
     """Who is first, in words and numbers."""
     found = verdict(entries)
     if found is None:
         st.info("The verdict comes as soon as two contestants have come to something.", icon=":material/balance:")
         return
-    st.info("  \n".join(found.sentences), icon=":material/balance:")
+    st.info("  \n".join(map(plain, found.sentences)), icon=":material/balance:")
     st.table(_standings(found), border="horizontal")
 
 
 def _standings(found: Verdict) -> pd.DataFrame:
     rows = {
-        row.label: {
+        plain(row.label): {
             f"Seconds to J = {found.target:.4g}": f"{row.seconds.text()} ({row.seconds_share:.0f} %)",
             "Forward evaluations to it": f"{row.evaluations.text()} ({row.evaluations_share:.0f} %)",
             "Line-search steps": row.line_search_steps.text(),
@@ -102,22 +107,19 @@ def _standings(found: Verdict) -> pd.DataFrame:
 
 def _differences(entries: Sequence[Entry]) -> None:
     """The fields in which the configurations differ; the common ones folded away."""
-    configs = {entry.label: entry.config for entry in entries}
+    configs = {plain(entry.label): entry.config for entry in entries}
     differing = [name for name in differing_fields([*configs.values()]) if name != "seed"]
     if len(configs) > 1 and differing:
         st.markdown("##### In what they differ")
-        table = {LABELS[name]: {label: _shown(config, name) for label, config in configs.items()} for name in differing}
+        table = {
+            LABELS[name]: {label: plain(setting_text(config, name)) for label, config in configs.items()}
+            for name in differing
+        }
         st.table(pd.DataFrame.from_dict(table, orient="index"), border="horizontal")
     with st.expander("What they have in common", icon=":material/tune:"):
         first = next(iter(configs.values()))
         common = [name for name in LABELS if name not in (*differing, "seed")]
-        st.table(pd.DataFrame({"value": {LABELS[name]: _shown(first, name) for name in common}}), border="horizontal")
-
-
-def _shown(config: RunConfig, name: str) -> str:
-    value: Any = getattr(config, name)
-    if value is None:
-        return "all" if name == "train_samples" else "usual"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        st.table(
+            pd.DataFrame({"value": {LABELS[name]: plain(setting_text(first, name)) for name in common}}),
+            border="horizontal",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -9,8 +10,9 @@ import streamlit as st
 
 from bsqh_core import export
 from bsqh_core.dashboard.service import histories, store
+from bsqh_core.errors import UserError
 from bsqh_core.store import StoredRun, export_run
-from bsqh_core.titles import file_stem
+from bsqh_core.titles import file_stem, plain
 
 
 def export_button(runs: Sequence[StoredRun], key: str) -> None:
@@ -46,7 +48,11 @@ def _model(run: StoredRun) -> None:
         st.caption("There is none yet: it is written at a pause, at the end, and now and then in between.")
         return
     stem = file_stem([run])
-    sizes = export.model_sizes(store(), run)
+    try:
+        sizes = _sizes(run.uid, run.checkpoint)
+    except UserError as error:
+        st.caption(plain(str(error)))
+        return
     with st.container(horizontal=True):
         _download("safetensors", partial(export.safetensors_bytes, store(), run), f"{stem}.safetensors")
         _download("Sparse", partial(export.sparse_bytes, store(), run), f"{stem}-sparse.safetensors")
@@ -55,6 +61,11 @@ def _model(run: StoredRun) -> None:
         f"After {run.checkpoint:,} iterations. Dense {sizes.dense / 1000:,.1f} kB, sparse (indices and values of the "
         f"non-zeros) {sizes.sparse / 1000:,.1f} kB. ONNX is compared with PyTorch on a batch before it is handed out."
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _sizes(uid: str, checkpoint: int) -> export.ModelSizes:
+    return export.model_sizes(store(), store().run(uid))
 
 
 def _onnx(run: StoredRun) -> bytes:

@@ -78,7 +78,7 @@ def _header(run: StoredRun) -> None:
         export_button([run], run.uid)
         share_button(run.uid)
     facts = [f"{data.training_images:,} training images", data.edition] if data else []
-    st.caption(" · ".join(filter(None, [describe(run.config), *facts])))
+    st.caption(plain(" · ".join(filter(None, [describe(run.config), *facts]))))
     if data and data.synthetic:
         st.badge("synthetic data: computed images, not patients", icon=":material/science:", color="orange")
     if run.note:
@@ -116,14 +116,12 @@ def _status(run: StoredRun, history: History | None) -> None:
         empty = history is not None and len(history) > 0 and not history.column("nonzeros")[-1].any()
         ok = st.info if run.outcome is Outcome.STOPPED else st.warning if empty else st.success
         wrong = st.warning if run.outcome is Outcome.INTERRUPTED else st.error
-        (ok if run.ending.outcome.ok else wrong)(run.reason)
+        (ok if run.ending.outcome.ok else wrong)(plain(run.reason))
         return
     if problem := worker().recorder.problem:
         st.error(f"{problem} Training waits; nothing of it is lost.", icon=":material/hard_drive:")
     if run.state is State.QUEUED:
-        others = store().recent(50)
-        ahead = [o for o in others if o.state is not State.ENDED and o.device == run.device and o.number < run.number]
-        waiting = len({other.race or other.uid for other in ahead} - {run.race})
+        waiting = store().waiting_for(run)
         st.info(f"Waiting for {waiting} other run{'s' * (waiting != 1)} on {run.device}.", icon=":material/hourglass:")
         return
     st.progress(run.latest.iterations / run.config.iterations, text=_progress(run))

@@ -17,7 +17,7 @@ BRISK_SECONDS = 30
 REFRESHES_A_SECOND = 4.0
 """Of all visitors together; each takes some 20 ms of a core here."""
 
-_STEPS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 30.0)
+_STEPS = (0.0, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 30.0)
 _GONE_SECONDS = 45.0
 
 _seen: dict[str, float] = {}
@@ -45,10 +45,12 @@ def refresh_interval(runs: Sequence[StoredRun]) -> float | None:
     if not going:
         return None
     usual = 1.0 if min(run.latest.device_seconds for run in going) < BRISK_SECONDS else 2.0
-    return usual if host_token() and is_host() else max(usual, shared_interval())
+    return max(usual, shared_interval())
 
 
 def shared_interval() -> float:
     """Seconds between refreshes such that all visitors together make no more than `REFRESHES_A_SECOND`."""
+    if host_token() and is_host():
+        return 0.0
     needed = watchers() / REFRESHES_A_SECOND
     return next((step for step in _STEPS if step >= needed), _STEPS[-1])

@@ -128,7 +128,7 @@ def _progress(runs: Sequence[StoredRun]) -> None:
     if all(run.state is State.ENDED for run in runs):
         problems = [run for run in runs if run.ending and not run.ending.outcome.ok]
         for run in problems:
-            st.warning(f"Run {run.number}: {run.reason}")
+            st.warning(f"Run {run.number}: {plain(run.reason)}")
         if not problems:
             st.success(f"The race is over: {status_words(runs)}.")
         return

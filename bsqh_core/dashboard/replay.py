@@ -11,6 +11,7 @@ from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.comparison import comparison
 from bsqh_core.dashboard.live import charts, tiles
+from bsqh_core.dashboard.pace import shared_interval
 from bsqh_core.dashboard.service import history_of, store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.networks import NETWORKS
@@ -31,11 +32,14 @@ def replay(runs: Sequence[StoredRun]) -> None:
         st.info("There is nothing to replay yet: no iteration is done.")
         return
     playing = bool(st.session_state.get(_PLAYING))
-    st.fragment(_replay, run_every=_TICK_SECONDS if playing else None)([run.uid for run in runs], last)
+    tick = max(_TICK_SECONDS, shared_interval())
+    st.fragment(_replay, run_every=tick if playing else None)([run.uid for run in runs], last)
 
 
 def _replay(uids: list[str], last: int) -> None:
     runs = store().chosen(uids)
+    if len(runs) < len(uids):
+        st.rerun()  # one has been deleted
     at = _position(last)
     st.session_state[_AT] = at
     button, speed, slider, share = st.columns([2, 3, 9, 2], vertical_alignment="bottom")
@@ -57,7 +61,8 @@ def _replay(uids: list[str], last: int) -> None:
         st.session_state[_PLAYING] = False
         st.rerun()
     _show(runs, at)
-    show_address(runs[0].config if len(runs) == 1 else None, **names_of(runs), at=str(at))
+    if not playing:  # each change of the address is a step of the browser's history
+        show_address(runs[0].config if len(runs) == 1 else None, **names_of(runs), at=str(at))
 
 
 def _position(last: int) -> int:

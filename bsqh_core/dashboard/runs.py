@@ -47,11 +47,12 @@ def show(run: StoredRun) -> None:
 
 def follow_changes() -> None:
     """Draw the page again whenever a run is added, begins or ends, in whichever session or process."""
-    st.fragment(_rerun_if_changed, run_every=max(_REFRESH_SECONDS, shared_interval()))(store().pulse())
+    interval = max(_REFRESH_SECONDS, shared_interval())
+    st.fragment(_rerun_if_changed, run_every=interval)(store().pulse(), interval)
 
 
-def _rerun_if_changed(seen: tuple[object, ...]) -> None:
-    if store().pulse() != seen:
+def _rerun_if_changed(seen: tuple[object, ...], interval: float) -> None:
+    if store().pulse() != seen or max(_REFRESH_SECONDS, shared_interval()) != interval:
         st.rerun()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from bsqh_core.config import RunConfig
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.choice import MOST_COMPARED, names_of
@@ -19,7 +19,7 @@ from bsqh_core.dashboard.live import run_buttons
 from bsqh_core.dashboard.service import store
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import data_title, describe, plain, run_title, status_word
+from bsqh_core.titles import data_title, describe, plain, run_title, setting_text, status_word
 
 _USUAL_COLUMNS = (
     *("★", "Run", "Name", "State", "Data", "Method", "Accuracy", "Sparsity", "Non-zeros", "J", "Steps"),
@@ -50,16 +50,17 @@ def table_of(runs: Sequence[StoredRun]) -> pd.DataFrame:
             "Race": run.race or "",
             "Machine": run.host,
             "Note": run.note,
-            **{f"{LABELS[name]} ": _cell(value) for name, value in asdict(run.config).items()},
+            **{f"{label} ": _cell(run.config, name) for name, label in LABELS.items()},
         }
         for run in runs
     ]
     return pd.DataFrame(rows)
 
 
-def _cell(value: Any) -> Any:
-    """Text, unless all values of the column are of one kind anyway."""
-    return value if isinstance(value, float) else "" if value is None else str(value)
+def _cell(config: RunConfig, name: str) -> Any:
+    """A number where all values of the column are numbers, else text."""
+    value = getattr(config, name)
+    return value if isinstance(value, float) else setting_text(config, name)
 
 
 def chosen_runs() -> list[StoredRun]:
@@ -97,7 +98,10 @@ def _filtered(runs: list[StoredRun]) -> list[StoredRun]:
         names = st.multiselect("Filter by", [*LABELS], format_func=LABELS.__getitem__, key="runs_filters", width=320)
     for name in names:
         values = sorted({getattr(run.config, name) for run in runs}, key=str)
-        wanted = st.multiselect(LABELS[name], values, key=f"runs_filter_{name}", placeholder="any")
+        shown = {getattr(run.config, name): setting_text(run.config, name) for run in runs}
+        wanted = st.multiselect(
+            LABELS[name], values, format_func=shown.__getitem__, key=f"runs_filter_{name}", placeholder="any"
+        )
         runs = [run for run in runs if not wanted or getattr(run.config, name) in wanted]
     sought = words.casefold().split()
     return [run for run in runs if (run.starred or not starred) and all(word in _text(run) for word in sought)]
@@ -170,7 +174,8 @@ def storage_and_bin() -> None:
     """What the store takes, and what lies in its bin."""
     used, free = store().storage()
     binned = store().runs(deleted=True)
-    st.caption(f"The store takes {_size(used)} in `{store().folder}`; {_size(free)} are free on its disk.")
+    where = f" in `{store().folder}`" if is_host() else ""
+    st.caption(f"The store takes {_size(used)}{where}; {_size(free)} are free on its disk.")
     if not (binned and is_host()):
         return
     with st.expander(f"Bin: {len(binned)}", icon=":material/delete:"):

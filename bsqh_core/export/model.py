@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from bsqh_core.errors import UserError
 from bsqh_core.networks import Network, build_network
@@ -32,7 +31,11 @@ def trained_network(store: Store, run: StoredRun) -> tuple[Network, tuple[int, i
     UserError
         If there is no resume state yet, or it is damaged.
     """
-    state = _state(store, run)
+    return network_of(run, resume_state(store, run))
+
+
+def network_of(run: StoredRun, state: dict[str, Any]) -> tuple[Network, tuple[int, int, int, int]]:
+    """As `trained_network`, at a resume state that has been read already."""
     weights = state["network"]
     assert run.data is not None, "noted before the first resume state"
     try:
@@ -48,28 +51,18 @@ def trained_network(store: Store, run: StoredRun) -> tuple[Network, tuple[int, i
     return network.eval(), (BATCH, channels, *size)
 
 
-def weights_of(store: Store, run: StoredRun) -> dict[str, Tensor]:
-    """Parameters and buffers of a run's network at its latest resume state, by name.
-
-    Raises
-    ------
-    UserError
-        If there is no resume state yet, or it is damaged.
-    """
-    return _state(store, run)["network"]
-
-
 def safetensors_bytes(store: Store, run: StoredRun) -> bytes:
     """The weights of a run, without the rest of its resume state; `description` of the run in the metadata.
 
     Raises
     ------
     UserError
-        As `weights_of`.
+        As `resume_state`.
     """
     from safetensors.torch import save
 
-    return save(weights_of(store, run), description(store, run))
+    state = resume_state(store, run)
+    return save(state["network"], description(run, state))
 
 
 def model_sizes(store: Store, run: StoredRun) -> ModelSizes:
@@ -78,21 +71,21 @@ def model_sizes(store: Store, run: StoredRun) -> ModelSizes:
     Raises
     ------
     UserError
-        As `weights_of`.
+        As `resume_state`.
     """
     from bsqh_core.export.sparse import sparse_bytes
 
     return ModelSizes(len(safetensors_bytes(store, run)), len(sparse_bytes(store, run)))
 
 
-def description(store: Store, run: StoredRun) -> dict[str, str]:
+def description(run: StoredRun, state: dict[str, Any]) -> dict[str, str]:
     """What files of weights say about themselves: configuration, classes and what images they expect."""
-    images = _state(store, run)["images"]
+    images = state["images"]
     classes = run.data.classes if run.data else ()
     return {
         "made_by": "bSQH Studio",
         "run": run.uid,
-        "iteration": str(run.checkpoint),
+        "iteration": str(state["iteration"]),
         "network": run.config.network,
         "config": json.dumps(asdict(run.config)),
         "classes": json.dumps(classes),
@@ -106,7 +99,14 @@ def description(store: Store, run: StoredRun) -> dict[str, str]:
     }
 
 
-def _state(store: Store, run: StoredRun) -> dict[str, Any]:
+def resume_state(store: Store, run: StoredRun) -> dict[str, Any]:
+    """The latest resume state of a run, as `save_checkpoint` was given it.
+
+    Raises
+    ------
+    UserError
+        If there is none yet, or it is damaged.
+    """
     if run.checkpoint is None:
         raise UserError(
             f"Run {run.number} has no resume state yet, and so no weights to export: one is written every few seconds, "

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bsqh_core.errors import UserError
-from bsqh_core.export.model import description, trained_network
+from bsqh_core.export.model import description, network_of, resume_state
 from bsqh_core.kernels import TanhMeanPool
 from bsqh_core.networks import Network, Normalise, ScaleShift
 from bsqh_core.store import Store, StoredRun
@@ -36,13 +36,14 @@ def onnx_bytes(store: Store, run: StoredRun) -> tuple[bytes, float]:
     Raises
     ------
     UserError
-        If there is no network to export (see `trained_network`), or if the difference exceeds `TOLERANCE`.
+        If there is no network to export (see `resume_state`), or if the difference exceeds `TOLERANCE`.
     """
     import onnx
 
-    network, shape = trained_network(store, run)
+    state = resume_state(store, run)
+    network, shape = network_of(run, state)
     model = onnx_graph(network, shape, len(run.data.classes) if run.data else 0)
-    onnx.helper.set_model_props(model, description(store, run))
+    onnx.helper.set_model_props(model, description(run, state))
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))

@@ -38,6 +38,7 @@ from bsqh_core.figures import (
     sparsity_figure,
 )
 from bsqh_core.history import History
+from bsqh_core.race import MOST_CONTESTANTS
 from bsqh_core.records import State
 from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.titles import run_title
@@ -133,8 +134,8 @@ def _comparison(runs: Sequence[StoredRun], histories: Histories) -> dict[str, An
             figure = scaled(comparison_figure(entries, quantity, x))
             charts.append(Chart(title, describe_comparison(entries, quantity), figure))
         charts.append(Chart("Accuracy against non-zeros", describe_pareto(entries), pareto_figure(entries)))
-    for entry in entries:
-        charts += _first_confusion(entry, runs, histories)
+    for entry in entries[:MOST_CONTESTANTS]:
+        charts += _first_confusion(entry, runs)
     configs = [entry.config for entry in entries]
     differences = difference_table(entries)
     return {
@@ -147,12 +148,12 @@ def _comparison(runs: Sequence[StoredRun], histories: Histories) -> dict[str, An
     }
 
 
-def _first_confusion(entry: Entry, runs: Sequence[StoredRun], histories: Histories) -> list[Chart]:
+def _first_confusion(entry: Entry, runs: Sequence[StoredRun]) -> list[Chart]:
     """The confusion matrix of the first seed of a contestant that was evaluated."""
     for history, seed in zip(entry.histories, entry.seeds, strict=True):
-        for run in runs:
-            if histories.of(run) is history and held_out(history):
-                return _confusion(f"Confusion matrix: {entry.label}, seed {seed}", run, history)
+        run = next(run for run in runs if run.config == replace(entry.config, seed=seed))
+        if held_out(history):
+            return _confusion(f"Confusion matrix: {entry.label}, seed {seed}", run, history)
     return []
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from bsqh_core.comparison import Entry, Measured, Verdict, differing_fields, held_out
 from bsqh_core.config import RunConfig
@@ -14,6 +12,7 @@ from bsqh_core.errors import UserError
 from bsqh_core.export.model import model_sizes
 from bsqh_core.history import History
 from bsqh_core.store import Store, StoredRun
+from bsqh_core.titles import setting_text
 
 _NOTHING = "–"
 
@@ -125,7 +124,10 @@ def runs_table(runs: Sequence[StoredRun], entries: Sequence[Entry]) -> Table:
 
 def configuration_table(config: RunConfig) -> Table:
     """All settings of a run, with what they mean."""
-    rows = [(_title(item.name), shown(config, item.name), RunConfig.spec(item.name).help) for item in fields(RunConfig)]
+    rows = [
+        (_title(item.name), setting_text(config, item.name), RunConfig.spec(item.name).help)
+        for item in fields(RunConfig)
+    ]
     return Table("Configuration", ("Setting", "Value", "Meaning"), rows)
 
 
@@ -134,7 +136,7 @@ def difference_table(entries: Sequence[Entry]) -> Table | None:
     differing = [name for name in differing_fields([entry.config for entry in entries]) if name != "seed"]
     if not differing:
         return None
-    rows = [(entry.label, *(shown(entry.config, name) for name in differing)) for entry in entries]
+    rows = [(entry.label, *(setting_text(entry.config, name) for name in differing)) for entry in entries]
     return Table("In what they differ", ("Contestant", *map(_title, differing)), rows)
 
 
@@ -142,24 +144,8 @@ def common_table(configs: Sequence[RunConfig]) -> Table:
     """The settings that all contestants share."""
     differing = {*differing_fields(configs), "seed"}
     common = [item.name for item in fields(RunConfig) if item.name not in differing]
-    rows = [(_title(name), shown(configs[0], name), RunConfig.spec(name).help) for name in common]
+    rows = [(_title(name), setting_text(configs[0], name), RunConfig.spec(name).help) for name in common]
     return Table("What they have in common", ("Setting", "Value", "Meaning"), rows)
-
-
-def shown(config: RunConfig, name: str) -> str:
-    """The value of a setting."""
-    value: Any = getattr(config, name)
-    if name == "dataset":
-        return Path(value).name  # the folders of this machine are nobody's business
-    if value is None:
-        return "all" if name == "train_samples" else "usual"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    if isinstance(value, float):
-        return text if float(text := f"{value:g}") == value else repr(value)
-    return str(value)
 
 
 def _title(name: str) -> str:

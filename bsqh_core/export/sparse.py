@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from bsqh_core.errors import UserError
-from bsqh_core.export.model import description, weights_of
+from bsqh_core.export.model import description, resume_state
 from bsqh_core.store import Store, StoredRun
 
 _INDICES, _VALUES = ".indices", ".values"
@@ -32,7 +32,8 @@ def sparse_bytes(store: Store, run: StoredRun) -> bytes:
 
     arrays: dict[str, np.ndarray] = {}
     shapes: dict[str, list[int]] = {}
-    for name, tensor in weights_of(store, run).items():
+    state = resume_state(store, run)
+    for name, tensor in state["network"].items():
         dense = tensor.numpy()
         flat = dense.reshape(-1)
         places = np.flatnonzero(flat.view(_BITS[flat.itemsize]))
@@ -42,7 +43,7 @@ def sparse_bytes(store: Store, run: StoredRun) -> bytes:
         else:
             arrays[name + _INDICES], arrays[name + _VALUES] = places.astype(kind), flat[places]
             shapes[name] = list(dense.shape)
-    return save(arrays, {**description(store, run), "shapes": json.dumps(shapes)})
+    return save(arrays, {**description(run, state), "shapes": json.dumps(shapes)})
 
 
 def load_sparse(content: bytes) -> dict[str, Tensor]:

@@ -149,6 +149,10 @@ class SQHSolver:
         flat.copy_(u)
         return trials, before, before
 
+    def forget_states(self) -> None:
+        """Free what is kept for the next iteration; without it that computes the same, in more time."""
+        self._kept = None
+
     def _kept_sweep(self) -> ForwardSweep | None:
         """The accepted trial's forward sweep: in full batch it is that of the next iteration too."""
         kept, self._kept = self._kept, None

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sqlite3
+import time
 import zipfile
 from dataclasses import asdict
 from typing import Any
@@ -122,8 +123,17 @@ def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], 
     iterations = arrays["iterations"]
     if len(layers) > MOST_LAYERS or not np.array_equal(iterations[:, 0], np.arange(1, len(iterations) + 1)):
         raise ValueError("layers or iterations")
+    if not 0 < float(facts["created"]) < time.time() + 86_400:
+        raise ValueError("created")
+    sizes, nonzeros = np.array([size for _, size in layers], float), iterations[:, len(iteration_columns(0)) :]
+    if not ((nonzeros >= 0) & (nonzeros <= sizes)).all():
+        raise ValueError("non-zeros")
     data = facts["data"] and _data(**facts["data"])
     evaluations = [_evaluation(**evaluation) for evaluation in facts["evaluations"]]
+    shapes = {(len(e.sparsity_by_layer), *map(len, (e.confusion, *e.confusion))) for e in evaluations}
+    classes = len(data.classes) if data else 0
+    if shapes - {(len(layers), classes, *[classes] * classes)}:
+        raise ValueError("evaluations")
     path = store.checkpoint_path(uid)
     part = path.with_suffix(".import")
     try:

@@ -15,8 +15,8 @@ from bsqh_core.store.rows import read_evaluations, read_numbers
 from bsqh_core.store.runs import StoredRun
 from bsqh_core.store.store import Store
 
-KEPT = 32
-"""Histories that stay in memory; with 100,000 iterations one takes some 15 MB."""
+KEPT_ROWS = 2_000_000
+"""Iterations that stay in memory, some 300 MB; at least the latest history does."""
 
 
 class Histories:
@@ -38,7 +38,7 @@ class Histories:
             if key not in self._kept:
                 self._kept[key] = (threading.Lock(), History(run.layer_names, run.layer_sizes))
             self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
+            while len(self._kept) > 1 and sum(len(kept) for _, kept in self._kept.values()) > KEPT_ROWS:
                 self._kept.popitem(last=False)
             lock, history = self._kept[key]
         with lock:
@@ -46,20 +46,30 @@ class Histories:
         return history
 
     def entries(self, runs: Sequence[StoredRun]) -> list[Entry]:
-        """Contestants of a comparison: runs that differ in nothing but their seed are one."""
-        groups: dict[RunConfig, list[StoredRun]] = {}
+        """Contestants of a comparison: runs that differ in nothing but their seed are one.
+
+        Their seconds are comparable on one machine only, and a seed that ran twice is no second seed: such runs
+        stand by themselves.
+        """
+        groups: dict[tuple[RunConfig, str, int], list[StoredRun]] = {}
         for run in runs:
-            groups.setdefault(replace(run.config, seed=0), []).append(run)
+            alike = (replace(run.config, seed=0), f"{run.device} of {run.host}")
+            times = sum(
+                run.config.seed == other.config.seed for key in groups if key[:2] == alike for other in groups[key]
+            )
+            groups.setdefault((*alike, times), []).append(run)
         names = labels([group[0].config for group in groups.values()])
+        several = len({machine for _, machine, _ in groups}) > 1
         return [
             Entry(
-                label=name,
+                label=f"{name}, {machine}" if several else name,
                 config=group[0].config,
                 histories=tuple(self.of(run) or History((), ()) for run in group),
                 seeds=tuple(run.config.seed for run in group),
                 ended=all(run.state is State.ENDED for run in group),
+                machine=machine,
             )
-            for name, group in zip(names, groups.values(), strict=True)
+            for name, ((_, machine, _), group) in zip(names, groups.items(), strict=True)
         ]
 
     def _read_on(self, number: int, history: History) -> None:

@@ -241,8 +241,19 @@ class Store:
         return self._select(f"deleted IS {'NOT' * deleted} NULL ORDER BY created DESC, number DESC")
 
     def recent(self, most: int) -> list[StoredRun]:
-        """Runs that have not ended, then the newest others, `most` at most."""
-        return self._select("deleted IS NULL ORDER BY state = 'ended', created DESC, number DESC LIMIT ?", most)
+        """Runs that train, those that wait, then the newest others; `most` at most."""
+        order = "state NOT IN ('training', 'loading'), state != 'queued', created DESC, number DESC"
+        return self._select(f"deleted IS NULL ORDER BY {order} LIMIT ?", most)
+
+    def waiting_for(self, run: StoredRun) -> int:
+        """How many runs and races train on the device of a queued run, or are queued there before it."""
+        with self.reading() as connection:
+            query = (
+                "SELECT count(DISTINCT ifnull(race, uid)) FROM runs WHERE state != 'ended' AND device = ? AND host = ? "
+                "AND (state != 'queued' OR number < ?) AND ifnull(race, uid) != ?"
+            )
+            values = (run.device, run.host, run.number, run.race or run.uid)
+            return connection.execute(query, values).fetchone()[0]
 
     def race(self, race: str) -> list[StoredRun]:
         """The runs of a race, by contestant and seed."""
@@ -271,11 +282,6 @@ class Store:
                 "FROM runs"
             )
             return tuple(connection.execute(query).fetchone())
-
-    def version(self) -> int:
-        """Changes whenever anybody has written to the store."""
-        with self.reading() as connection:
-            return connection.execute("PRAGMA data_version").fetchone()[0]
 
     def _select(self, condition: str, *values: Any) -> list[StoredRun]:
         self._notice_interruptions()

@@ -71,7 +71,7 @@ def test_one_run_is_drawn(width: int, scheme: str, open_report, runs: list[Store
     page, heard = open_report(runs[2:], charts=5, width=width, color_scheme=scheme)
     assert heard == []
     assert fits(page)
-    assert page.title() == f"Run {runs[2].number}: lenet5"
+    assert page.title() == f"Run {runs[2].number}: Digits (scikit-learn)"
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(15, 21, 27)")
     assert page.locator("figcaption", has_text="Objective J fell from").count() == 1

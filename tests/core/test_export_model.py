@@ -27,7 +27,7 @@ from bsqh_core.export import (
     sparse_bytes,
     trained_network,
 )
-from bsqh_core.export.model import description
+from bsqh_core.export.model import description, resume_state
 from bsqh_core.export.onnx_model import computed, onnx_graph
 from bsqh_core.networks import NETWORKS, Normalise, build_network
 from bsqh_core.records import State
@@ -116,7 +116,8 @@ def test_sparse_files_take_the_smallest_indices_and_every_kind_of_number(
         "empty": torch.zeros(4, 2, dtype=dtype),
         "bn.f.running_mean": torch.zeros(9, dtype=dtype),
     }
-    monkeypatch.setattr(sparse, "weights_of", lambda store, run: own)
+    state = resume_state(store, store.runs()[0]) | {"network": own}
+    monkeypatch.setattr(sparse, "resume_state", lambda store, run: state)
     content = sparse_bytes(store, store.runs()[0])
     kinds = {name: tensor.dtype for name, tensor in load(content).items()}
     assert kinds["a.weight.indices"] == torch.uint32
@@ -225,7 +226,7 @@ def test_images_of_another_size_when_the_file_is_gone(tmp_path: Path) -> None:
     assert shape == (64, 3, *size)
     assert network(torch.zeros(shape)).shape == (64, 4)
     assert onnx_bytes(store, run)[1] < 1e-4
-    said = description(store, run)["input"]
+    said = description(run, resume_state(store, run))["input"]
     assert all(f"{moment:.4f}"[:5] in said for moment in (images / 255).mean((0, 1, 2)))
     with pytest.raises(UserError, match="do not fit its network"):
         trained_network(store, replace(run, data=replace(run.data, classes=("one", "two"))))  # type: ignore[type-var]

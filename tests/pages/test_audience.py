@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import isfunction
 
 import pytest
 
 from bsqh_core.dashboard import actions, runs_table
-from bsqh_core.dashboard.service import store, worker
+from bsqh_core.dashboard.service import store
 from bsqh_core.race import contestants
 from bsqh_core.store import export_run
 from pages.helpers_pages import (
@@ -60,26 +61,44 @@ def test_the_host_signs_in(token: str) -> None:
     assert "Start training" in labels(app)
 
 
-def test_no_action_happens_without_the_token() -> None:
-    """Each action refuses by itself, whichever way a request comes to it."""
-    done, going = ended(SHORT), started(ENDLESS)
+def test_no_action_happens_without_the_token(monkeypatch) -> None:
+    """Each action refuses by itself, whichever way a request comes to it; with the token, each does something."""
+    elsewhere, stopped, binned, going = ended(SHORT), ended(SHORT), ended(SHORT), started(ENDLESS)
     wait_for_iterations(going, 2)
-    content = export_run(store(), done.uid)
-    before = [(run.uid, run.wanted, run.name, run.starred, run.attempt) for run in store().runs()]
-    actions.start(SHORT)
-    actions.start_race(contestants(SHORT, True, (3,)), 1)
-    actions.ask([going.uid], "stop")
-    actions.resume([done.uid])
-    actions.annotate(done.uid, name="mine", starred=True)
-    actions.delete([done.uid])
-    actions.restore([done.uid])
-    actions.empty_bin()
-    actions.take_in(content)
-    assert [(run.uid, run.wanted, run.name, run.starred, run.attempt) for run in store().runs()] == before
-    tested = {"start", "start_race", "ask", "resume", "annotate", "delete", "restore", "empty_bin", "take_in"}
+    content = export_run(store(), elsewhere.uid)
+    store().delete([elsewhere.uid])
+    store().empty_bin()
+    with store().writing() as connection:
+        connection.execute("UPDATE runs SET outcome = 'stopped' WHERE uid = ?", (stopped.uid,))
+    store().delete([binned.uid])
+    attempts = [
+        partial(actions.annotate, stopped.uid, name="mine", starred=True),
+        partial(actions.restore, [binned.uid]),
+        partial(actions.delete, [binned.uid]),
+        partial(actions.empty_bin),
+        partial(actions.take_in, content),
+        partial(actions.resume, [stopped.uid]),
+        partial(actions.start, SHORT),
+        partial(actions.start_race, contestants(SHORT, True, (3,)), 1),
+        partial(actions.ask, [going.uid], "stop"),
+    ]
+    tested = {attempt.func.__name__ for attempt in attempts}
     public = {name for name, item in vars(actions).items() if isfunction(item) and item.__module__ == actions.__name__}
     assert {name for name in public if not name.startswith("_")} == tested, "a new action belongs into this test"
-    worker().want([going.uid], "stop")
+    before = everything()
+    for attempt in attempts:
+        attempt()
+        assert everything() == before, attempt
+    monkeypatch.delenv("BSQH_HOST_TOKEN")
+    for attempt in attempts:
+        before = everything()
+        attempt()
+        assert everything() != before, attempt
+
+
+def everything() -> list[tuple]:
+    runs = store().runs() + store().runs(deleted=True)
+    return [(run.uid, run.wanted, run.name, run.starred, run.attempt, run.deleted) for run in runs]
 
 
 def test_a_state_that_only_claims_to_be_the_host() -> None:

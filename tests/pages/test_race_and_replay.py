@@ -153,6 +153,28 @@ def test_replay_plays_to_the_end_and_pauses() -> None:
 def test_a_race_is_replayed() -> None:
     name = finished(race())
     app = open_page("replay", race=name, at="5")
-    assert "so far" in text(app) or "reached J" in text(app)
+    assert "so far" in text(app)
+    assert "ended" not in text(app)
     assert len(charts(app)) == 6
     assert app.query_params["race"] == name
+
+
+def test_links_to_compare_are_followed_each_time() -> None:
+    uids = [ended(replace(SHORT, seed=seed)).uid for seed in range(4)]
+    app = open_page("compare", runs=",".join(uids[:2]))
+    assert set(app.multiselect[0].value) == set(uids[:2])
+    app.query_params["runs"] = ",".join(uids[2:])
+    app.run()
+    assert set(app.multiselect[0].value) == set(uids[2:])
+    app.multiselect[0].set_value(uids[:1]).run()
+    app.run()
+    assert app.multiselect[0].value == uids[:1], "one's own choice stays"
+
+
+def test_a_run_that_is_deleted_while_it_is_replayed() -> None:
+    run = ended(SHORT)
+    app = open_page("replay", run=run.uid)
+    store().delete([run.uid])
+    app.run()
+    assert not app.exception
+    assert "Choose a run" in text(app)

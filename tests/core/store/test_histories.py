@@ -122,7 +122,7 @@ def test_runs_of_different_networks_lie_side_by_side(store: Store) -> None:
 
 
 def test_only_some_histories_stay_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 2)
+    monkeypatch.setattr(module, "KEPT_ROWS", 10)
     runs, histories = [write_run(store, RECORDS[:10]) for _ in range(3)], Histories(store)
     for run in (*runs, *runs):
         assert len(histories.of(run)) == 8

@@ -118,18 +118,6 @@ def test_storage_grows_and_shrinks(store: Store) -> None:
     assert free > 0
 
 
-def test_the_version_tells_of_every_write(store: Store) -> None:
-    first = store.version()
-    assert store.version() == first
-    store.create(TINY, "cpu")
-    second = store.version()
-    assert second != first
-    Child(
-        "from bsqh_core.store import Store\nStore(folder).create(config, 'cpu')", folder=store.folder, config=TINY
-    ).join()
-    assert store.version() != second
-
-
 def test_the_pulse_tells_of_beginnings_and_ends_but_not_of_records(store: Store) -> None:
     pulses = [store.pulse()]
     run = store.create(TINY, "cpu")
