@@ -1,6 +1,7 @@
 # Everything happens in a virtual environment, .venv unless VENV says otherwise.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 0
 BIN = $(VENV)/bin
 
 .PHONY: app test lint browser clean
@@ -9,7 +10,7 @@ app: $(VENV)/app.done  ## install what the dashboard needs and open it
 	$(BIN)/streamlit run app.py
 
 test: lint browser  ## install what the tests need, a browser included, and run them all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

@@ -19,24 +19,19 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-_measured = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_measured] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_measured]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    lines = [value for report in reports for name, value in report.user_properties if name == "measured"]
+    if lines:
         terminalreporter.section("measured")
-        for line in config.stash[_measured]:
+        for line in lines:
             terminalreporter.line(line)
 
 
 @pytest.fixture
-def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Takes a sentence with what a test has measured; the summary prints them all."""
-    return pytestconfig.stash[_measured].append
+    return lambda line: record_property("measured", line)
 
 
 @pytest.fixture

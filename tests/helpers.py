@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -181,7 +184,8 @@ class Child:
         self.heard: list[Any] = []
         ear, mouth = self._context.Pipe(duplex=False)
         self.process = self._context.Process(target=_run_program, args=(program, names, mouth), daemon=True)
-        self.process.start()
+        with mock.patch.dict(sys.modules, __main__=ModuleType("__main__")):
+            self.process.start()  # of what is the main module now, which may be app.py, it needs nothing
         mouth.close()
         self._listener = threading.Thread(target=self._listen, args=(ear,), daemon=True)
         self._listener.start()

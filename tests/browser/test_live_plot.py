@@ -84,7 +84,7 @@ WATCH = """() => {
 }"""
 STATIC_FILES = {"STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "true"}
 WHOLE = b'"script"'  # comes with whole figures only
-ROWS = "Number(document.body.innerText.match(/rows: ([0-9]+)/)[1])"
+ROWS = "Number(document.body.innerText.match(/rows: ([0-9]+)/)?.[1])"
 LAYOUT = "document.querySelector('.bsqh-live-plot')._fullLayout"
 X_RANGE = f"{LAYOUT}.xaxis.range.map(Number)"
 # Is every point of the history in the chart, at its place?
@@ -161,10 +161,15 @@ def having(frames: list[bytes], text: bytes) -> list[bytes]:
     return [frame for frame in frames if text in frame]
 
 
+def rows_of(page) -> int:
+    """The number of rows that the page tells, as soon as it tells one: in mid-rerun there may be none."""
+    return page.wait_for_function(f"{ROWS} >= 0 && [{ROWS}]").json_value()[0]
+
+
 def refresh(page, times: int = 3) -> None:
     """Wait until the data have grown, and have been drawn, `times` times."""
     for _ in range(times):
-        page.wait_for_function(f"rows => {ROWS} > rows", arg=page.evaluate(ROWS))
+        page.wait_for_function(f"rows => {ROWS} > rows", arg=rows_of(page))
     page.wait_for_function(f"{POINTS} >= Math.min({ROWS} - 50, 700)")
 
 
@@ -203,7 +208,7 @@ def test_picture_holds_still_during_a_drag(chart) -> None:
     chart.mouse.move(area["x"] + 0.3 * area["width"], y)
     chart.mouse.down()
     chart.mouse.move(area["x"] + 0.6 * area["width"], y, steps=4)
-    drawn, rows = chart.evaluate(POINTS), chart.evaluate(ROWS)
+    drawn, rows = chart.evaluate(POINTS), rows_of(chart)
     chart.wait_for_function(f"{ROWS} >= {rows + 100}")
     assert chart.evaluate(POINTS) == drawn
     chart.mouse.up()
@@ -270,9 +275,9 @@ def test_out_of_sight_it_waits(chart) -> None:
     style = "document.querySelector('.bsqh-live-plot').style"
     chart.evaluate(f"{style}.marginTop = '3000px'")
     more = f"rows => {ROWS} > rows + 50"
-    chart.wait_for_function(more, arg=chart.evaluate(ROWS))
+    chart.wait_for_function(more, arg=rows_of(chart))
     drawn = chart.evaluate(POINTS)
-    chart.wait_for_function(more, arg=chart.evaluate(ROWS))
+    chart.wait_for_function(more, arg=rows_of(chart))
     assert chart.evaluate(POINTS) == drawn
     chart.evaluate(f"{style}.marginTop = ''")
     chart.wait_for_function(f"{POINTS} > {drawn}")
@@ -293,10 +298,10 @@ def test_a_refresh_brings_what_is_new(tmp_path, open_chart, received, measured) 
     page = open_chart(write_app(tmp_path, rows=100_000))
     whole = max(map(len, having(received, WHOLE)))
     refresh(page, 2)  # the second builds on the figure that the others will build on at most
-    start, rows = len(received), page.evaluate(ROWS)
+    start, rows = len(received), rows_of(page)
     page.wait_for_function(f"{ROWS} >= {rows + 300}")
     came = received[start:]
-    figures, times = having(came, b"bsqh_live_plot"), (page.evaluate(ROWS) - rows) / 50
+    figures, times = having(came, b"bsqh_live_plot"), (rows_of(page) - rows) / 50
     each, in_all = sum(map(len, figures)) / len(figures), sum(map(len, came)) / times
     measured(f"chart of 100,000 rows: whole {whole:,} bytes, a refresh {each:,.0f}, with all else there {in_all:,.0f}")
     assert whole > 20_000

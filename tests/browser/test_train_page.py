@@ -118,6 +118,8 @@ def test_an_uploaded_file_is_refused_or_trained(serve, open_page, tmp_path) -> N
     page.get_by_text("mine.npz is not an .npz file").wait_for()
     upload.set_input_files({"name": "mine.npz", "mimeType": "application/zip", "buffer": npz_bytes()})
     page.get_by_text("mine.npz is not an .npz file").wait_for(state="hidden")
+    page.get_by_role("spinbutton", name="Iterations", exact=True).fill("1000000")  # so that it is there to be stopped
+    page.keyboard.press("Enter")
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("40 training images").wait_for()
     page.get_by_role("button", name="Stop").click()
