@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from bsqh_core.dashboard.address import config_from_address, show_address, view_from_address
+from bsqh_core.dashboard.address import config_from_address, say_what_is_ignored, show_address, view_from_address
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.form import fill_form, form_is_fresh
 from bsqh_core.dashboard.navigation import require_router
 from bsqh_core.dashboard.race import current_race, fill_contestants, named_race, other_races, race_form, race_view
 from bsqh_core.dashboard.runs import follow_changes
-from bsqh_core.titles import plain
 
 require_router(__file__)
 
@@ -32,8 +31,7 @@ if form_is_fresh() and (shown := race[0].config if race else wanted):
     fill_form(shown)
 fill_contestants(race)
 if not race:
-    for problem in problems:
-        st.info(f"The address asks for something that cannot be: {plain(problem)} The default stands in its place.")
+    say_what_is_ignored(problems)
 left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
 config = None
 if left is not None:

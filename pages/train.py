@@ -3,13 +3,12 @@
 import streamlit as st
 
 from bsqh_core.dashboard import actions
-from bsqh_core.dashboard.address import config_from_address, show_address, view_from_address
+from bsqh_core.dashboard.address import config_from_address, say_what_is_ignored, show_address, view_from_address
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.form import fill_form, form_is_fresh, run_form
 from bsqh_core.dashboard.live import run_view
 from bsqh_core.dashboard.navigation import require_router
 from bsqh_core.dashboard.runs import current_run, follow_changes, named_run, other_runs, show
-from bsqh_core.titles import plain
 
 require_router(__file__)
 
@@ -33,8 +32,7 @@ if form_is_fresh() and (shown := run.config if run else wanted):
     # After a reload, or at an address that somebody sent, the form says what that is about.
     fill_form(shown)
 if run is None:
-    for problem in problems:
-        st.info(f"The address asks for something that cannot be: {plain(problem)} The default stands in its place.")
+    say_what_is_ignored(problems)
 left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
 config = None
 if left is not None:

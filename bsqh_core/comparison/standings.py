@@ -136,8 +136,8 @@ def without_failures(entry: Entry, smooth: bool) -> Entry:
     if not entry.ended:
         return entry
     kept = [i for i, history in enumerate(entry.histories) if np.isfinite(_least(history, smooth)).any()]
-    pick = {"histories": tuple(entry.histories[i] for i in kept), "seeds": tuple(entry.seeds[i] for i in kept)}
-    return replace(entry, **pick)  # type: ignore[arg-type]
+    histories = tuple(entry.histories[i] for i in kept)
+    return replace(entry, histories=histories, seeds=tuple(entry.seeds[i] for i in kept))
 
 
 def standings_of(entries: Sequence[Entry], reached: Sequence[Sequence[Reach]]) -> tuple[Standing, ...]:

@@ -5,7 +5,7 @@ Only what differs from the defaults stands in it. Whatever else it says is ignor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, get_args
 
@@ -15,6 +15,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DATASETS
 from bsqh_core.errors import ConfigError
 from bsqh_core.figures import XAxis
+from bsqh_core.titles import plain
 
 _LONGEST = 200
 _SETTINGS = tuple(item.name for item in fields(RunConfig))
@@ -61,6 +62,12 @@ def config_from_address(query: Mapping[str, str]) -> tuple[RunConfig | None, lis
             refused = error.problems.keys() & values.keys()
             # Where only a default does not fit, all of it goes.
             values = {name: value for name, value in values.items() if name not in refused} if refused else {}
+
+
+def say_what_is_ignored(problems: Sequence[str]) -> None:
+    """A notice for each setting of the address that could not be used."""
+    for problem in problems:
+        st.info(f"The address asks for something that cannot be: {plain(problem)} The default stands in its place.")
 
 
 def config_to_address(config: RunConfig) -> dict[str, str]:

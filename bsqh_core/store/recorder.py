@@ -72,8 +72,10 @@ class Recorder:
         """Take one record; it is written within `INTERVAL`."""
         with self._lock:
             batch = self._waiting.setdefault(number, _Batch())
-            kind = batch.evaluations if isinstance(record, EvaluationRecord) else batch.iterations
-            kind.append(record)  # type: ignore[arg-type]
+            if isinstance(record, EvaluationRecord):
+                batch.evaluations.append(record)
+            else:
+                batch.iterations.append(record)
 
     def update(self, number: int, **values: Any) -> None:
         """Set columns of a run, after the records that were added before."""
