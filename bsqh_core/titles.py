@@ -80,4 +80,6 @@ def file_stem(runs: Sequence[StoredRun]) -> str:
 
 def plain(text: str) -> str:
     """Text that people wrote, for a place that reads Markdown: it says what they wrote, and is no link or picture."""
-    return re.sub(r"([\\`*_{}\[\]()#!|<>$~:])", r"\\\1", text)
+    # A word joiner, which nobody sees, keeps bare addresses from becoming links.
+    apart = re.sub(r"(://|www\.|@)", "\u2060\\1", text, flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_{}\[\]()#!|<>$~:])", r"\\\1", apart)
