@@ -1,13 +1,11 @@
 """The augmentation weight ε: which guess comes next, and which trial is good enough.
 
-Adding a strategy means adding one class here and its name to `METHODS`.
+Adding a strategy means adding one class here and its name to `STRATEGIES`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 EPS_MAX = 1e12
@@ -67,18 +65,8 @@ class BSQH:
         self.accepted = deque(state["accepted"], maxlen=self.accepted.maxlen)
 
 
-@dataclass(frozen=True)
-class Method:
-    """A strategy with the name under which people know it."""
-
-    title: str
-    strategy: Callable[[float, float, int], Strategy]
-
-
-METHODS = {
-    "bsqh": Method("bSQH_ω: moving average of the accepted ε", BSQH),
-    "sqh": Method("SQH_ζ: a fixed fraction of the last ε", SQH),
-}
+STRATEGIES: dict[str, type[BSQH] | type[SQH]] = {"bsqh": BSQH, "sqh": SQH, "sqh-lbfgs": SQH}
+"""The strategy of each method that has one (HB25 5.4)."""
 
 
 def sufficient_decrease(J_trial: float, J: float, step_norm: float, eta: float) -> bool:

@@ -7,7 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from bsqh_core.comparison import Entry, Measured, Quantity, curve, pareto_front, results
+from bsqh_core.comparison import (
+    Entry,
+    Measured,
+    Placed,
+    Quantity,
+    Reported,
+    curve,
+    front,
+    pareto_front,
+    results,
+)
 from bsqh_core.history import History
 from bsqh_core.records import EvaluationRecord
 
@@ -61,6 +71,8 @@ def _loss(history: History, n: int, after: str) -> str:
 
 def _epsilon(history: History, n: int, after: str) -> str:
     eps = history.column("eps")[:n]
+    if not history.searches:
+        return f"ε, here the inverse of the learning rate, is {eps[-1]:.3g} after {after}."
     return (
         f"Accepted augmentation weight ε is {eps[-1]:.3g} after {after}, between {eps.min():.3g} and {eps.max():.3g} "
         f"so far; trials rejected: {history.column('line_search_total')[n - 1]:,.0f}."
@@ -117,6 +129,50 @@ def describe_pareto(entries: Sequence[Entry]) -> str:
         f"Accuracy against non-zeros of {len(found):,} run{'s' * (len(found) > 1)} at their last evaluations; "
         f"none is both sparser and more accurate than {', '.join(named)}."
     )
+
+
+def describe_learning_curves(
+    title: str, curves: Sequence[tuple[str, Sequence[tuple[np.ndarray, np.ndarray]]]], decimals: int
+) -> str:
+    """What `learning_curves_figure(curves, ...)` shows: where each setting ends, and after which share of the time."""
+    ends = [(label, [(float(at[-1]), float(y[-1])) for at, y in seeds if len(at)]) for label, seeds in curves]
+    longest = max((seconds for _, own in ends for seconds, _ in own), default=0.0)
+    parts = []
+    for label, own in ends:
+        last = Measured.of(value for _, value in own)
+        share = Measured.of(100 * seconds / longest for seconds, _ in own) if longest else None
+        if last and share:
+            over = f" over {last.seeds} seeds" if last.seeds > 1 else ""
+            parts.append(f"{label}: {last.text(decimals)}{over} after {share.mean:.0f} % of the slowest run's time")
+    return f"{title} against relative device time; {'; '.join(parts)}." if parts else f"{title}: not yet measured."
+
+
+def describe_recall(classes: Sequence[str], published: Sequence[float], measured: Sequence[Measured | None]) -> str:
+    """What `recall_figure(classes, published, measured)` shows."""
+    parts = [
+        f"{name}: published {value:.2f}, measured {found.text(2) if found else 'not yet'}"
+        for name, value, found in zip(classes, published, measured, strict=True)
+    ]
+    return f"Share of the test images of each class that are recognised; {'; '.join(parts)}."
+
+
+def describe_scoreboard(placed: Sequence[Placed], reported: Sequence[Reported]) -> str:
+    """What `scoreboard_figure(placed, reported)` shows."""
+    text = "Test error against non-zeros"
+    if placed:
+        best = "; ".join(
+            f"{item.setting}: {item.nonzeros.text(0)} non-zeros, error {item.error.text(2)} %" for item in front(placed)
+        )
+        settings = f"{len(placed)} setting{'s' * (len(placed) > 1)}"
+        text += f" of {settings}; none is both sparser and more accurate than {best}"
+    if reported:
+        points = "; ".join(
+            f"{point.label}: {' to '.join(f'{count:,}' for count in dict.fromkeys(point.nonzeros))} non-zeros, "
+            f"error {point.error:.2f} %"
+            for point in reported
+        )
+        text += f". Published: {points}"
+    return f"{text}."
 
 
 def _last_of(curves: Sequence[tuple[np.ndarray, np.ndarray]], decimals: int | None) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from bsqh_core.augmentation import EPS_MAX, EPS_MIN, METHODS
+from bsqh_core.augmentation import EPS_MAX, EPS_MIN
 from bsqh_core.datasets import DATASETS
 from bsqh_core.errors import ConfigError
+from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 
@@ -168,14 +169,7 @@ class RunConfig:
         choices=lambda: ("weights", "samples"),
     )
     method: str = _setting(
-        str,
-        "bsqh",
-        "ε̂",
-        "How the next guess of ε is made: bSQH_ω or SQH_ζ.",
-        formula=r"\hat\epsilon_{k+1} = \begin{cases}\zeta\,\hat\epsilon_k & j = 0\\"
-        r"\tfrac{1}{\omega+1}\sum_{i=k-\omega}^{k}\epsilon_i & j > 0\end{cases}"
-        r"\quad\text{or}\quad \hat\epsilon_{k+1} = \zeta\,\epsilon_k",
-        choices=lambda: METHODS,
+        str, "bsqh", "method", "Training method: bSQH, or one of its rivals.", choices=lambda: METHODS
     )
     zeta: float = _setting(
         float,
@@ -218,6 +212,46 @@ class RunConfig:
         formula=r"\mathcal H_{\epsilon}(w,u) = \mathcal H(w) - \tfrac{\epsilon}{2}\|w-u\|_2^2",
         least=EPS_MIN,
         most=EPS_MAX,
+    )
+    learning_rate: float | None = _setting(
+        float,
+        None,
+        "lr",
+        "Step length of methods without a line search, 1/ε; the method's usual one if empty.",
+        formula=r"\epsilon = 1 / \mathrm{lr}",
+        optional=True,
+        above=0,
+    )
+    decay: str = _setting(
+        str,
+        "cosine",
+        "lr(k)",
+        "The learning rate stays, or falls to 0 along half a cosine.",
+        choices=lambda: ("cosine", "constant"),
+    )
+    momentum: float = _setting(float, 0.9, "β", "Share of the last step that SGD keeps.", least=0, below=1)
+    keep: float = _setting(
+        float, 0.1, "keep", "Share of the weights that pruning and hard thresholding keep.", above=0, most=1
+    )
+    rho_start: float | None = _setting(
+        float,
+        None,
+        "ρ₀",
+        "Continuation: ρ begins here and grows by a constant factor; constant if empty.",
+        formula=r"\rho_k = \rho_0\,(\rho/\rho_0)^{k/k_\rho}",
+        optional=True,
+        above=0,
+    )
+    rho_until: float = _setting(
+        float, 0.5, "k_ρ", "Continuation: share of the iterations after which ρ is reached.", above=0, most=1
+    )
+    debias: float = _setting(
+        float,
+        0.0,
+        "debias",
+        "Share of the iterations, at the end, without penalty: weights that are 0 by then stay 0.",
+        least=0,
+        below=1,
     )
     batch_size: int | Literal["full"] = _setting(
         int,
@@ -282,7 +316,32 @@ class RunConfig:
                 f"batch_size {self.batch_size} is larger than the {self.train_samples} training images asked for: "
                 "make it smaller, or `full`."
             )
+        return problems | self._conflicts_of_method()
+
+    def _conflicts_of_method(self) -> dict[str, str]:
+        """What the method declares that it cannot do."""
+        problems, method = {}, METHODS[self.method]
+        for name in ("rho_start", "debias"):
+            if name not in method.settings and getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                problems[name] = f"{name} is not for {method.label}: leave it out, or choose bsqh or prox-sgd."
+        if method.smooth and self.penalty != "none" and self.alpha < 1:
+            problems["method"] = (
+                f"{method.label} needs a smooth objective: choose penalty none, or α = 1, "
+                "or a proximal method like prox-sgd."
+            )
+        if method.full_batch and self.batch_size != "full":
+            problems["batch_size"] = f"{method.label} needs the whole training set in each iteration: choose `full`."
+        if self.rho_start is not None and (self.penalty == "none" or self.rho == 0):
+            problems["rho_start"] = "rho_start needs a penalty, and a ρ above 0 to grow to."
+        if self.rho_start is not None and self.rho_until + self.debias > 1:
+            problems["rho_until"] = "rho_until and debias are shares of the same iterations: together at most 1."
         return problems
+
+    def without_unread_by(self, method: str) -> RunConfig:
+        """The same configuration, with what this method does not read at its default."""
+        usual: dict[str, Any] = {item.name: item.default for item in fields(self)}
+        unread = set(OWN_SETTINGS) - set(METHODS[method].settings)
+        return replace(self, **{name: usual[name] for name in unread})
 
     @classmethod
     def spec(cls, name: str) -> FieldSpec:

@@ -19,7 +19,7 @@ from bsqh_core.controls import flattened, shaped
 from bsqh_core.networks import Affine, ControlLayer, Network, ScaleShift
 from bsqh_core.objective import Loss, Objective
 from bsqh_core.records import IterationRecord
-from bsqh_core.solvers import SQHSolver
+from bsqh_core.solvers import Solver
 
 
 def forward_sweep(network: Network, x: Tensor) -> list[Tensor]:
@@ -110,7 +110,7 @@ def _penalty(objective: Objective, layer: ControlLayer, w: Tensor) -> float:
     return float(objective.penalty.value(w)) if layer.name in objective.controls.names else 0.0
 
 
-def step_with_delta_h(solver: SQHSolver) -> tuple[IterationRecord, float]:
+def step_with_delta_h(solver: Solver) -> tuple[IterationRecord, float]:
     """Make one iteration and measure Δh of Theorem 7.4 at it (HB25 7.14, Table 3).
 
     Δh = Σ_l max_w H^B_{l,ε_k}(y^(k), w, u^(k)) − H^B_{l,ε_k}(y^(k), u^(k+1), u^(k)), with states and

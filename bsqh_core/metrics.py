@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bsqh_core.datasets import Split
 from bsqh_core.records import EvaluationRecord
-from bsqh_core.solvers import SQHSolver
+from bsqh_core.solvers import Solver
 
 
 def auc_one_class(score: Tensor, positive: Tensor) -> float:
@@ -50,7 +50,7 @@ def confusion_matrix(predicted: Tensor, y: Tensor, n_classes: int) -> Tensor:
     return torch.bincount(y * n_classes + predicted, minlength=n_classes**2).view(n_classes, n_classes)
 
 
-def evaluate(solver: SQHSolver) -> list[EvaluationRecord]:
+def evaluate(solver: Solver) -> list[EvaluationRecord]:
     """Metrics of the present parameters on each held-out split; its clock and training are untouched."""
     held_out = {"validation": solver.dataset.validation, "test": solver.dataset.test}
     with solver.objective.at_work():
@@ -58,7 +58,7 @@ def evaluate(solver: SQHSolver) -> list[EvaluationRecord]:
         return [_evaluate(solver, name, split, full) for name, split in held_out.items() if split is not None]
 
 
-def _evaluate(solver: SQHSolver, name: str, split: Split, full_objective: float | None) -> EvaluationRecord:
+def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | None) -> EvaluationRecord:
     loss, controls, nonzeros = solver.objective.loss, solver.controls, solver.controls.nonzeros()
     logits = solver.objective.logits(split)
     confusion = confusion_matrix(logits.argmax(1), split.y, solver.dataset.n_classes)

@@ -173,6 +173,21 @@ def modified_lenet(channels: int, size: tuple[int, int], n_classes: int, widths:
     )
 
 
+def lenet5_caffe(channels: int, size: tuple[int, int], n_classes: int, widths: Sequence[int]) -> Network:
+    """LeNet-5 as Caffe's example for MNIST has it, which papers on pruning train: max pooling, one ReLU."""
+    c1, c2, h1 = widths
+    convolutions = [
+        ControlLayer("conv1", Conv2d(channels, c1, 5)),
+        ControlLayer("conv2", Conv2d(c1, c2, 5), nn.MaxPool2d(2)),
+    ]
+    features = _features(convolutions, nn.MaxPool2d(2), channels, size)
+    return Network(
+        *convolutions,
+        ControlLayer("fc1", nn.Linear(features, h1), nn.MaxPool2d(2), nn.Flatten()),
+        ControlLayer("fc2", nn.Linear(h1, n_classes), nn.ReLU()),
+    )
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A network's title, default widths, smallest image side and batch, its builder, and a remark on its size."""
@@ -194,6 +209,14 @@ NETWORKS = {
         2,
         modified_lenet,
         'HB25\'s text speaks of "about 48.000" parameters for this network; its own Table 4 gives 416,059.',
+    ),
+    "lenet5-caffe": Architecture(
+        "LeNet-5-Caffe",
+        (20, 50, 500),
+        16,
+        1,
+        lenet5_caffe,
+        "The network on which papers on pruning compare themselves; 431,080 parameters on MNIST.",
     ),
 }
 

@@ -80,6 +80,8 @@ class Objective:
     ----------
     sharers : int
         Objectives that keep states at the same time, as in a race: each takes its part of the memory for them.
+    frozen : bool
+        Whether counted controls that are 0 stay 0.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Objective:
         # A batch that is taken whole needs torch's own threads.
         self._bytes_a_sample = 0.0
         self.sharers = 1
+        self.frozen = False
         self.lanes = Lanes(CORES if on_cpu and not network.has_batch_norm else 1)
         self.multiple = self.lanes.count
 
@@ -138,14 +141,17 @@ class Objective:
         self.network.train()
         return ForwardSweep(self, batch).run(keep)
 
-    def trial(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+    def trial(self, u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
         """The maximiser of the augmented Hamiltonian in every layer (HB25 6.6), flat like u.
 
-        Controls that are not counted (batch normalisation) take the step of R = 0.
+        Controls that are not counted (batch normalisation) take the step of R = 0. A tensor `eps` is flat like u.
         """
         n = self.controls.counted
-        w = self.penalty.prox(u[:n], F[:n], eps)
-        return w if n == len(u) else torch.cat([w, plain_step(u[n:], F[n:], eps)])
+        head, tail = (eps[:n], eps[n:]) if isinstance(eps, Tensor) else (eps, eps)
+        w = self.penalty.prox(u[:n], F[:n], head)
+        if self.frozen:
+            w.masked_fill_(u[:n] == 0, 0)
+        return w if n == len(u) else torch.cat([w, plain_step(u[n:], F[n:], tail)])
 
     def logits(self, data: Split) -> Tensor:
         """Outputs (N, classes) for all of `data` in evaluation mode, without gradients."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -27,14 +27,17 @@ class Penalty(Protocol):
         """ρ R(u), accumulated in float64, 0-dim; u has any shape."""
         ...
 
-    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
-        """argmax_w F·w − ρ R(w) − ε/2 ‖w − u‖² entry by entry (HB25 6.4); a new tensor shaped like u."""
+    def prox(self, u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
+        """argmax_w F·w − ρ R(w) − ε/2 ‖w − u‖² entry by entry (HB25 6.4); a new tensor shaped like u.
+
+        A tensor `eps`, shaped like u, has an ε for each entry.
+        """
         ...
 
 
-def plain_step(u: Tensor, F: Tensor, eps: float) -> Tensor:
+def plain_step(u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
     """u + F/ε: the maximiser without a penalty."""
-    return torch.add(u, F, alpha=1 / eps)
+    return u + F / eps if isinstance(eps, Tensor) else torch.add(u, F, alpha=1 / eps)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class NoPenalty:
     def value(self, u: Tensor) -> Tensor:
         return sum64(u[:0])
 
-    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+    def prox(self, u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
         return plain_step(u, F, eps)
 
 
@@ -66,12 +69,12 @@ class _Quadratic:
     def _sparse(self, u: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _scaled_step(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
+    def _scaled_step(self, u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
         """v = ε/(ε+αρ) · (u + F/ε)."""
         return plain_step(u, F, eps).mul_(eps / (eps + self.alpha * self.rho))
 
-    def _kappa(self, eps: float) -> float:
-        """κ = (1−α)ρ/(ε+αρ)."""
+    def _kappa(self, eps: float | Tensor) -> Any:
+        """κ = (1−α)ρ/(ε+αρ), a number or a tensor as ε is."""
         return (1 - self.alpha) * self.rho / (eps + self.alpha * self.rho)
 
 
@@ -83,8 +86,11 @@ class L0(_Quadratic):
     def _sparse(self, u: Tensor) -> Tensor:
         return widened(torch.count_nonzero(u))
 
-    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
-        return hardshrink(self._scaled_step(u, F, eps), math.sqrt(2 * self._kappa(eps)))
+    def prox(self, u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
+        v, kappa = self._scaled_step(u, F, eps), self._kappa(eps)
+        if isinstance(kappa, Tensor):
+            return v.masked_fill_(v.abs() <= (2 * kappa).sqrt(), 0)
+        return hardshrink(v, math.sqrt(2 * kappa))
 
 
 class ElasticNet(_Quadratic):
@@ -95,8 +101,11 @@ class ElasticNet(_Quadratic):
     def _sparse(self, u: Tensor) -> Tensor:
         return sum64(u.abs())
 
-    def prox(self, u: Tensor, F: Tensor, eps: float) -> Tensor:
-        return softshrink(self._scaled_step(u, F, eps), self._kappa(eps))
+    def prox(self, u: Tensor, F: Tensor, eps: float | Tensor) -> Tensor:
+        v, kappa = self._scaled_step(u, F, eps), self._kappa(eps)
+        if isinstance(kappa, Tensor):
+            return v - v.clamp(-kappa, kappa)
+        return softshrink(v, kappa)
 
 
 PENALTIES: dict[str, type[Penalty]] = {"l0": L0, "elastic-net": ElasticNet, "none": NoPenalty}

@@ -1,4 +1,4 @@
-"""Who runs in a race: the same configuration under SQH_ζ and under bSQH_ω with several ω."""
+"""Who runs in a race: the same configuration under SQH_ζ, under bSQH_ω with several ω, and under rivals."""
 
 from __future__ import annotations
 
@@ -7,22 +7,38 @@ from dataclasses import replace
 
 from bsqh_core.config import RunConfig
 from bsqh_core.errors import ConfigError
+from bsqh_core.methods import METHODS
 
 MOST_CONTESTANTS = 6
 MOST_SEEDS = 20
 
 
-def contestants(config: RunConfig, sqh: bool, omegas: Sequence[int]) -> list[RunConfig]:
-    """SQH_ζ, if wanted, and bSQH_ω for each ω, all of them with the other settings of `config`.
+def contestants(config: RunConfig, sqh: bool, omegas: Sequence[int], rivals: Sequence[str] = ()) -> list[RunConfig]:
+    """SQH_ζ, if wanted, bSQH_ω for each ω, and other methods, all of them with the other settings of `config`.
 
     Raises
     ------
     ConfigError
         If they are fewer than two, more than `MOST_CONTESTANTS`, or one of them runs twice.
     """
-    chosen = [replace(config, method="sqh")] * sqh + [replace(config, method="bsqh", omega=omega) for omega in omegas]
+    chosen = [suited(config, "sqh")] * sqh + [replace(suited(config, "bsqh"), omega=omega) for omega in omegas]
+    chosen += [suited(config, method) for method in rivals]
     if len(set(chosen)) < len(chosen):
         raise ConfigError({"omegas": "Name each ω once."})
     if not 2 <= len(chosen) <= MOST_CONTESTANTS:
         raise ConfigError({"omegas": f"A race has two to {MOST_CONTESTANTS} contestants; these are {len(chosen)}."})
     return chosen
+
+
+def suited(config: RunConfig, name: str) -> RunConfig:
+    """`config` under another method, as near as that can come to it.
+
+    Methods that need a smooth objective take the quadratic part of the penalty alone, αρ/2 ‖u‖²; those that need
+    the whole training set take it. What the method does not read is at its default.
+    """
+    method = METHODS[name]
+    if method.smooth and config.penalty != "none":
+        config = replace(config, penalty="elastic-net", alpha=1.0, rho=config.alpha * config.rho)
+    if method.full_batch:
+        config = replace(config, batch_size="full")
+    return replace(config.without_unread_by(name), method=name)

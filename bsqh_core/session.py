@@ -16,7 +16,7 @@ from bsqh_core.datasets import DataFacts
 from bsqh_core.history import History
 from bsqh_core.metrics import evaluate, sparsity
 from bsqh_core.records import Ending, EvaluationRecord, IterationRecord, Outcome
-from bsqh_core.solvers import SQHSolver
+from bsqh_core.solvers import Solver
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Control:
         return not self.stopping
 
 
-def drive(solver: SQHSolver, control: Control) -> Iterator[IterationRecord | EvaluationRecord]:
+def drive(solver: Solver, control: Control) -> Iterator[IterationRecord | EvaluationRecord]:
     """Iterate the solver to its end, with evaluations at its cadence and at the end.
 
     When this iterator is exhausted `solver.ending` says why; a failure is logged and becomes the
@@ -97,7 +97,7 @@ def drive(solver: SQHSolver, control: Control) -> Iterator[IterationRecord | Eva
 
 
 def drive_alternately(
-    solvers: Sequence[SQHSolver], control: Control
+    solvers: Sequence[Solver], control: Control
 ) -> Iterator[tuple[int, IterationRecord | EvaluationRecord | None]]:
     """Drive several solvers to their ends in one thread, one iteration of each in turn: a race.
 

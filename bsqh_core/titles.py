@@ -9,6 +9,7 @@ from typing import Any
 
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DATASETS
+from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.store import StoredRun
@@ -38,9 +39,15 @@ def describe(config: RunConfig, of_a_race: bool = False) -> str:
     penalty = "no penalty" if config.penalty == "none" else f"{PENALTIES[config.penalty].title}, ρ = {config.rho:g}"
     parts = [NETWORKS[config.network].title, penalty, batch]
     if not of_a_race:
-        method = f"bSQH with ω = {config.omega}" if config.method == "bsqh" else f"SQH with ζ = {config.zeta:g}"
-        parts = [parts[0], method, *parts[1:], f"seed {config.seed}"]
+        parts = [parts[0], method_text(config), *parts[1:], f"seed {config.seed}"]
     return " · ".join(parts)
+
+
+def method_text(config: RunConfig) -> str:
+    """The method with the setting that tells most of it, e.g. "bSQH with ω = 5"."""
+    method = METHODS[config.method]
+    told = f" with {RunConfig.spec(method.tells).symbol} = {getattr(config, method.tells):g}" if method.tells else ""
+    return method.label + told
 
 
 def setting_text(config: RunConfig, name: str) -> str:

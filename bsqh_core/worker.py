@@ -19,7 +19,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.errors import UserError
 from bsqh_core.records import Ending, Outcome, State
 from bsqh_core.session import Control, drive_alternately, failure
-from bsqh_core.solvers import SQHSolver, build_solver, prepare_dataset
+from bsqh_core.solvers import Solver, build_solver, prepare_dataset
 from bsqh_core.store import Recorder, Store, StoredRun, StoreError
 from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 
@@ -247,7 +247,7 @@ class Worker:
 class _Logbook:
     """A run under way: its solver and its resume states."""
 
-    def __init__(self, run: StoredRun, solver: SQHSolver, recorder: Recorder) -> None:
+    def __init__(self, run: StoredRun, solver: Solver, recorder: Recorder) -> None:
         self.run, self.solver, self._recorder = run, solver, recorder
         self._path = recorder.store.checkpoint_path(run.uid)
         self._kept = run.checkpoint or 0

@@ -12,6 +12,7 @@ import numpy as np
 
 from bsqh_core.config import RunConfig
 from bsqh_core.history import History
+from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.records import EvaluationRecord
 
 Quantity = Literal["J", "accuracy", "sparsity", "line search", "eps"]
@@ -64,16 +65,17 @@ def differing_fields(configs: Sequence[RunConfig]) -> list[str]:
 def labels(configs: Sequence[RunConfig]) -> list[str]:
     """Short names, all distinct: "bSQH, ω = 5", and then whatever else differs, as in "…, ρ = 0.001, batch 64".
 
-    Seeds are not in them; configurations that are the same but for their seeds, or for an ω that their
+    Seeds are not in them; configurations that are the same but for their seeds, or for something that their
     method does not read, become "SQH, ζ = 0.01" and "SQH, ζ = 0.01 (2)".
     """
-    differing = [name for name in differing_fields(configs) if name not in ("seed", "method", "omega")]
+    differing = [name for name in differing_fields(configs) if name not in ("seed", "method")]
     chosen: list[str] = []
     for config in configs:
-        own = "omega" if config.method == "bsqh" else "zeta"
-        method = "bSQH" if config.method == "bsqh" else "SQH"
-        rest = [name for name in differing if name != own]
-        full = ", ".join([method, *(_words(config, name) for name in (own, *rest))])
+        method = METHODS[config.method]
+        first = [method.tells] if method.tells else []
+        # Of what only some methods read, others that read it agree in general: ω tells bSQH from bSQH.
+        rest = [name for name in differing if name not in first and _is_read(config, name)]
+        full = ", ".join([method.label, *(_words(config, name) for name in (*first, *rest))])
         label, number = full, 1
         while label in chosen:
             number += 1
@@ -82,10 +84,21 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     return chosen
 
 
+def _is_read(config: RunConfig, name: str) -> bool:
+    """Whether the method of `config` reads this field."""
+    return name not in OWN_SETTINGS or name in METHODS[config.method].settings
+
+
 def _words(config: RunConfig, name: str) -> str:
     """A field with its value, as in "ρ = 0.001" or "batch 64"."""
     value = getattr(config, name)
     match name:
+        case "learning_rate" if value is None:
+            return "usual learning rate"
+        case "rho_start" if value is None:
+            return "constant ρ"
+        case "decay":
+            return f"{value} learning rate"
         case "dataset":
             return Path(value).stem
         case "train_samples":
@@ -118,24 +131,24 @@ def forward_evaluations(history: History) -> np.ndarray:
     """Forward passes over a batch until the end of each iteration, (n,).
 
     As Algorithm 1 makes them: one for the sweep and one for each trial, so 2 + j_k an iteration with j_k
-    rejected trials, and 1 + j_k in a last one that accepted none. In full batch without batch
-    normalisation the solver makes fewer, as it keeps the states of the accepted trial for the next sweep.
+    rejected trials, and 1 + j_k in one that accepted none. In full batch without batch normalisation the
+    solver makes fewer, as it keeps the states of the accepted trial for the next sweep. Methods without a line
+    search make one an iteration.
     """
     n = len(history)
-    counts = 2.0 * np.arange(1, n + 1) + history.column("line_search_total")[:n]
-    if n and _stalled(history, n):
-        counts[-1] -= 1
-    return counts
+    counts = history.forward_passes * np.arange(1.0, n + 1) + history.column("line_search_total")[:n]
+    return counts - np.cumsum(_without_accepted_trial(history, n))
 
 
-def _stalled(history: History, n: int) -> bool:
-    """Whether iteration n accepted no trial; only the last one of a run can."""
-    if history.column("step_norm")[n - 1] != 0 or history.column("line_search_steps")[n - 1] == 0:
-        return False
+def _without_accepted_trial(history: History, n: int) -> np.ndarray:
+    """Which of the first n iterations accepted no trial, (n,)."""
+    suspects = (history.column("step_norm")[:n] == 0) & (history.column("line_search_steps")[:n] > 0)
     # A fixed point has no step either, but accepts a greater ε than the last one it rejected.
     iterations, eps = history.rejected()
-    last = np.searchsorted(iterations, history.column("iteration")[n - 1], side="right") - 1
-    return bool(last >= 0 and eps[last] == history.column("eps")[n - 1])
+    for row in np.flatnonzero(suspects):
+        last = np.searchsorted(iterations, history.column("iteration")[row], side="right") - 1
+        suspects[row] = last >= 0 and eps[last] == history.column("eps")[row]
+    return suspects
 
 
 def held_out(history: History) -> list[EvaluationRecord]:

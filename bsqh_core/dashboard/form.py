@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.upload import keep_upload
 from bsqh_core.datasets import DATASETS, NPZ_FORMAT, data_directory
 from bsqh_core.errors import ConfigError, DataError
+from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.presets import PRESETS
@@ -35,6 +37,13 @@ LABELS = {
     "mu": "μ · growth",
     "eta": "η · decrease",
     "eps0": "ε₀ · start",
+    "learning_rate": "Learning rate",
+    "decay": "Learning rate decay",
+    "momentum": "β · momentum",
+    "keep": "Share of weights kept",
+    "rho_start": "ρ₀ · continuation",
+    "rho_until": "ρ reached after",
+    "debias": "Debiasing share",
     "batch_size": "Batch size M",
     "iterations": "Iterations",
     "seed": "Seed",
@@ -46,16 +55,26 @@ LABELS = {
 _TITLES = {
     "network": {name: item.title for name, item in NETWORKS.items()},
     "penalty": {name: item.title for name, item in PENALTIES.items()},
-    "method": {"bsqh": "bSQH (ω)", "sqh": "SQH (ζ)"},
+    "method": {name: item.label for name, item in METHODS.items()} | {"bsqh": "bSQH (ω)", "sqh": "SQH (ζ)"},
+    "decay": {"cosine": "half a cosine", "constant": "none"},
     "weighted_mean": {"weights": "its sum of weights", "samples": "its number of samples"},
     "device": {"auto": "automatic", "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"},
 }
-_STEPS = {"alpha": 0.05, "rho": 1e-4, "zeta": 0.01, "mu": 0.1, "eta": 1e-9, "eps0": 0.1}
+_STEPS = {
+    **{"alpha": 0.05, "rho": 1e-4, "zeta": 0.01, "mu": 0.1, "eta": 1e-9, "eps0": 0.1, "learning_rate": 1e-3},
+    **{"momentum": 0.05, "keep": 0.01, "rho_start": 1e-5, "rho_until": 0.05, "debias": 0.05},
+}
 _ADVANCED = (
     ("zeta", "omega"),
     ("mu", "eta"),
-    ("eps0", "seed"),
-    ("train_samples", "evaluate_every"),
+    ("eps0",),
+    ("learning_rate", "decay"),
+    ("momentum",),
+    ("keep",),
+    ("rho_start", "rho_until"),
+    ("debias",),
+    ("seed", "evaluate_every"),
+    ("train_samples",),
     ("widths",),
     ("device",),
     ("dtype",),
@@ -66,7 +85,9 @@ _ADVANCED = (
 )
 
 
-def run_form(unfolded: bool, start: str, race: dict[str, str] | None = None) -> tuple[RunConfig | None, bool]:
+def run_form(
+    unfolded: bool, start: str, methods: Sequence[str] | None = None, race: dict[str, str] | None = None
+) -> tuple[RunConfig | None, bool]:
     """Draw the form.
 
     Parameters
@@ -75,8 +96,8 @@ def run_form(unfolded: bool, start: str, race: dict[str, str] | None = None) -> 
         Whether the settings show at first; folded, a phone has room for the run below them.
     start : str
         What stands on the button.
-    race : dict[str, str], optional
-        For a race, whose contestants are chosen elsewhere: what is wrong with them, by label.
+    methods, race : optional
+        For a race, whose contestants are chosen elsewhere: their methods, and what is wrong with them, by label.
 
     Returns
     -------
@@ -95,7 +116,7 @@ def run_form(unfolded: bool, start: str, race: dict[str, str] | None = None) -> 
     )
     # What stands at the top depends on what is written below.
     note, button, complaints = st.container(), st.container(), st.container()
-    values, problems = _settings(unfolded, race is None)
+    values, problems = _settings(unfolded, methods)
     config = None
     if not problems:
         try:
@@ -133,8 +154,8 @@ def form_is_fresh() -> bool:
     return _key("network") not in st.session_state
 
 
-def _settings(unfolded: bool, method: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Draw all fields, those of the method if wanted.
+def _settings(unfolded: bool, methods: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Draw the fields that the chosen method reads, or in a race those of `methods`, which are chosen elsewhere.
 
     Returns what they say, and what is wrong with it before RunConfig looks at it.
     """
@@ -147,15 +168,18 @@ def _settings(unfolded: bool, method: bool) -> tuple[dict[str, Any], dict[str, s
         for column, name in zip(st.columns(2), ("alpha", "rho"), strict=True):
             with column:
                 values[name] = _field(name, disabled=values["penalty"] == "none")
-        if method:
+        if methods is None:
             values["method"] = _field("method")
+            st.caption(METHODS[values["method"]].title)
         _batch(values)
+    read = {name for method in methods or [values.get("method", "bsqh")] for name in METHODS[method].settings}
+    unread = {*OWN_SETTINGS} - read | ({"omega"} if methods is not None else set())
     with st.expander("Advanced", icon=":material/build:"):
         for row in _ADVANCED:
-            names = [name for name in row if method or name != "omega"]
-            for column, name in zip(st.columns(len(names), vertical_alignment="bottom"), names, strict=True):
+            names = [name for name in row if name not in unread]
+            for column, name in zip(st.columns(max(len(names), 1), vertical_alignment="bottom"), names, strict=False):
                 with column:
-                    values[name] = _field(name, disabled=name == "omega" and values["method"] == "sqh")
+                    values[name] = _field(name)
     values["widths"], problem = whole_numbers(values["widths"])
     problems |= {"widths": problem} if problem else {}
     for name, value in values.items():
@@ -190,17 +214,16 @@ def _field(name: str, disabled: bool = False) -> Any:
     common: dict[str, Any] = {"key": key, "help": _help(name), "disabled": disabled, "persist_state": "session"}
     label, titles = LABELS[name], _TITLES.get(name, {})
     if spec.choices is not None:
-        widget: Any = st.segmented_control if name == "method" else st.selectbox
-        more = {"required": True} if name == "method" else {}
         choices = _devices() if name == "device" else tuple(spec.choices())
-        return widget(label, choices, format_func=lambda choice: titles.get(choice, choice), **common, **more)
+        return st.selectbox(label, choices, format_func=lambda choice: titles.get(choice, choice), **common)
     if spec.kind is bool:
         return st.checkbox(label, **common)
     if spec.many:
         placeholder = ", ".join(map(str, NETWORKS[st.session_state[_key("network")]].widths))
         return st.text_input(label, placeholder=placeholder, **common)
     if spec.kind is float:
-        return st.number_input(label, value=None, step=_STEPS[name], format="%g", **common)
+        usual = "usual" if spec.optional else None
+        return st.number_input(label, value=None, step=_STEPS[name], format="%g", placeholder=usual, **common)
     # No min_value: the browser would keep a refused number on the screen and the old one in use.
     return st.number_input(label, value=None, step=1, placeholder="all" if spec.optional else None, **common)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -17,12 +18,23 @@ from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.service import store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import ConfigError
+from bsqh_core.methods import METHODS
 from bsqh_core.race import MOST_SEEDS, contestants
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
 from bsqh_core.titles import describe, plain, race_title, status_words
 
 _LISTED = 6
+_RIVALS = [name for name in METHODS if name not in ("bsqh", "sqh")]
+
+
+class _Chosen(NamedTuple):
+    """Who runs: whether SQH does, bSQH with which ω, which other methods, and with how many seeds."""
+
+    sqh: bool
+    omegas: tuple[int, ...]
+    rivals: list[str]
+    seeds: int
 
 
 def named_race() -> list[StoredRun]:
@@ -51,6 +63,8 @@ def fill_contestants(race: Sequence[StoredRun]) -> None:
     query = st.query_params
     st.session_state["race_sqh"] = any(c.method == "sqh" for c in configs) if race else query.get("sqh") != "no"
     st.session_state["race_omegas"] = omegas if race else query.get("omegas", "3, 5, 7")[:40]
+    named = [config.method for config in configs] if race else query.get("rivals", "").split(",")
+    st.session_state["race_rivals"] = [name for name in _RIVALS if name in named]
     asked = query.get("seeds", "1")
     st.session_state["race_seeds"] = seeds or (int(asked) if asked in map(str, range(1, MOST_SEEDS + 1)) else 1)
 
@@ -58,11 +72,11 @@ def fill_contestants(race: Sequence[StoredRun]) -> None:
 def race_form(unfolded: bool) -> RunConfig | None:
     """Draw the form and start the race when the button is pressed; returns the common configuration, if it is valid."""
     chosen, problems = _contestants()
-    config, pressed = run_form(unfolded, "Start the race", problems)
+    methods = ["sqh"] * chosen.sqh + ["bsqh"] * bool(chosen.omegas) + chosen.rivals
+    config, pressed = run_form(unfolded, "Start the race", methods, problems)
     if pressed and config is not None:
-        sqh, omegas, seeds = chosen
         try:
-            race = actions.start_race(contestants(config, sqh, omegas), seeds)
+            race = actions.start_race(contestants(config, *chosen[:3]), chosen.seeds)
         except ConfigError as error:
             st.error(str(error))
         else:
@@ -72,13 +86,23 @@ def race_form(unfolded: bool) -> RunConfig | None:
     return config
 
 
-def _contestants() -> tuple[tuple[bool, tuple[int, ...], int], dict[str, str]]:
-    """Who runs: whether SQH does, bSQH with which ω, and with how many seeds; and what is wrong with that."""
+def _contestants() -> tuple[_Chosen, dict[str, str]]:
+    """Who runs, and what is wrong with that."""
     sqh = st.toggle("SQH (ζ)", key="race_sqh", persist_state="session")
     text = st.text_input(
         "bSQH with ω =",
         key="race_omegas",
         help="One contestant for each number: the next guess is the mean of the last ω + 1 accepted ε.",
+        persist_state="session",
+    )
+    rivals = st.multiselect(
+        "Rivals",
+        _RIVALS,
+        key="race_rivals",
+        format_func=lambda name: METHODS[name].label,
+        placeholder="other methods …",
+        help="Those that need a smooth objective take the quadratic part of the penalty alone; L-BFGS takes the full "
+        "batch.",
         persist_state="session",
     )
     seeds = st.number_input(
@@ -93,10 +117,10 @@ def _contestants() -> tuple[tuple[bool, tuple[int, ...], int], dict[str, str]]:
     omegas, problem = whole_numbers(text)
     if problem is None:
         try:
-            contestants(RunConfig(), sqh, omegas or ())
+            contestants(RunConfig(), sqh, omegas or (), rivals)
         except ConfigError as error:
             problem = str(error)
-    return (sqh, omegas or (), int(seeds)), {"Contestants": problem} if problem else {}
+    return _Chosen(sqh, omegas or (), rivals, int(seeds)), {"Contestants": problem} if problem else {}
 
 
 def race_view(name: str | None) -> None:
@@ -140,7 +164,13 @@ def _contestants_to_address(runs: Sequence[StoredRun]) -> dict[str, str]:
     omegas = dict.fromkeys(run.config.omega for run in runs if run.config.method == "bsqh")
     seeds = len({run.config.seed for run in runs})
     sqh = {} if any(run.config.method == "sqh" for run in runs) else {"sqh": "no"}
-    return {"omegas": ",".join(map(str, omegas)), **sqh, **({"seeds": str(seeds)} if seeds > 1 else {})}
+    rivals = [name for name in _RIVALS if any(run.config.method == name for run in runs)]
+    return {
+        "omegas": ",".join(map(str, omegas)),
+        **sqh,
+        **({"rivals": ",".join(rivals)} if rivals else {}),
+        **({"seeds": str(seeds)} if seeds > 1 else {}),
+    }
 
 
 def other_races(shown: Sequence[StoredRun]) -> None:

@@ -19,7 +19,7 @@ from bsqh_core.dashboard.live import run_buttons
 from bsqh_core.dashboard.service import store
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import data_title, describe, plain, run_title, setting_text, status_word
+from bsqh_core.titles import data_title, describe, method_text, plain, run_title, setting_text, status_word
 
 _USUAL_COLUMNS = (
     *("★", "Run", "Name", "State", "Data", "Method", "Accuracy", "Sparsity", "Non-zeros", "J", "Steps"),
@@ -36,7 +36,7 @@ def table_of(runs: Sequence[StoredRun]) -> pd.DataFrame:
             "Name": run.name,
             "State": status_word(run),
             "Data": data_title(run.config),
-            "Method": f"bSQH ω={run.config.omega}" if run.config.method == "bsqh" else f"SQH ζ={run.config.zeta:g}",
+            "Method": method_text(run.config),
             "Accuracy": run.latest.accuracy and 100 * run.latest.accuracy,
             "Sparsity": run.latest.sparsity,
             "Non-zeros": run.latest.nonzeros,

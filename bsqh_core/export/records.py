@@ -47,7 +47,7 @@ def read_records(store: Store, run: StoredRun) -> Records:
             evaluations = read_evaluations(connection, run.number)
         finally:
             connection.execute("COMMIT")
-    history = History(run.layer_names, run.layer_sizes)
+    history = run.new_history()
     history.extend(rows[:, : len(SCALARS)], rows[:, len(SCALARS) :], rejected[:, [0, 2]])
     history.evaluations = evaluations
     return Records(history, rejected, evaluations)

@@ -76,14 +76,20 @@ def loss_figure(history: History, x: XAxis, log_y: bool, total_seconds: float | 
 
 
 def epsilon_figure(history: History, x: XAxis, total_seconds: float | None = None) -> Figure:
-    """Augmentation weight by iteration: first guess ε̂_k, accepted ε_k and every rejected trial."""
-    layout = axes(x, "augmentation weight ε", log_y=True)
+    """Augmentation weight by iteration: first guess ε̂_k, accepted ε_k and every rejected trial.
+
+    Of methods without a line search, the inverse of the learning rate.
+    """
+    layout = axes(x, "augmentation weight ε" if history.searches else "ε = 1 / learning rate", log_y=True)
     n = len(history)
     if n == 0:
         return waiting(layout)
     first, accepted = history.column("eps_hat")[:n], history.column("eps")[:n]
     rows = visible_rows([first, accepted])
     at_rows = pack(abscissa(history, n, x)[rows])
+    if not history.searches:
+        data = [line("1 / learning rate", at_rows, accepted[rows], ACCEPTED, "solid", width=2)]
+        return timed(data, layout, x, total_seconds or seconds_so_far(history, n))
     iterations, rejected = history.rejected()
     shown = visible_rows([rejected])
     at_shown = pack(at_iterations(history, n, iterations[shown], x))

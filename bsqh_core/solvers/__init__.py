@@ -13,10 +13,30 @@ from bsqh_core.networks import NETWORKS, build_network
 from bsqh_core.objective import Loss, Objective, class_weights
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler, seeded_generators
-from bsqh_core.solvers.sqh import RunEnded, SQHSolver
+from bsqh_core.solvers.base import RunEnded, Solver
+from bsqh_core.solvers.gradient import GradientSolver
+from bsqh_core.solvers.layerwise import LayerwiseSolver
+from bsqh_core.solvers.lbfgs import LBFGSSolver
+from bsqh_core.solvers.sqh import SQHSolver
+from bsqh_core.solvers.sr2 import SR2Solver
 from bsqh_core.tuning import choose_chunk
 
-__all__ = ["RunEnded", "SQHSolver", "build_solver", "prepare_dataset"]
+__all__ = ["SOLVERS", "RunEnded", "SQHSolver", "Solver", "build_solver", "prepare_dataset"]
+
+SOLVERS: dict[str, type[Solver]] = {
+    "bsqh": SQHSolver,
+    "sqh": SQHSolver,
+    "sqh-lbfgs": LayerwiseSolver,
+    "sr2": SR2Solver,
+    "prox-sgd": GradientSolver,
+    "prox-adam": GradientSolver,
+    "sgd": GradientSolver,
+    "adam": GradientSolver,
+    "pruning": GradientSolver,
+    "iht": GradientSolver,
+    "lbfgs": LBFGSSolver,
+}
+"""The solver of each method in `METHODS`."""
 
 
 def prepare_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
@@ -34,7 +54,7 @@ def prepare_dataset(config: RunConfig, dataset: Dataset | None = None) -> Datase
     return dataset.to(device, dtype)
 
 
-def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver:
+def build_solver(config: RunConfig, dataset: Dataset | None = None) -> Solver:
     """A solver at its starting point, ready to iterate.
 
     Parameters
@@ -84,4 +104,4 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> SQHSolver
         Loss(weights, by_samples=config.weighted_mean == "samples"),
     )
     choose_chunk(objective, config, dataset.train)
-    return SQHSolver(config, dataset, objective, BatchSampler(config.batch_size, batches))
+    return SOLVERS[config.method](config, dataset, objective, BatchSampler(config.batch_size, batches))

@@ -36,7 +36,7 @@ class Histories:
         key = (run.number, run.attempt)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = (threading.Lock(), History(run.layer_names, run.layer_sizes))
+                self._kept[key] = (threading.Lock(), run.new_history())
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and sum(len(kept) for _, kept in self._kept.values()) > KEPT_ROWS:
                 self._kept.popitem(last=False)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
+from bsqh_core.history import History
+from bsqh_core.methods import METHODS
 from bsqh_core.records import Ending, Outcome, State
 
 
@@ -80,6 +82,10 @@ class StoredRun:
     @property
     def ending(self) -> Ending | None:
         return Ending(self.outcome, self.reason) if self.outcome else None
+
+    def new_history(self) -> History:
+        """An empty history for its records."""
+        return History(self.layer_names, self.layer_sizes, METHODS[self.config.method].forward_passes)
 
     @property
     def resumable(self) -> bool:

@@ -9,39 +9,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsqh_core import RunConfig
-from bsqh_core.augmentation import METHODS
 from bsqh_core.config import DEVICES, DTYPES
 from bsqh_core.datasets import DATASETS
 from bsqh_core.errors import ConfigError
+from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.presets import PRESETS
 
 positive = st.floats(0, 1e6, exclude_min=True)
-configs = st.builds(
-    RunConfig,
-    dataset=st.sampled_from([*DATASETS, "own.npz"]),
-    train_samples=st.none() | st.integers(10_000, 10**6),
-    network=st.sampled_from([*NETWORKS]),
-    widths=st.none() | st.tuples(*[st.integers(1, 500)] * 4),
-    penalty=st.sampled_from([*PENALTIES]),
-    alpha=st.floats(0, 1),
-    rho=st.floats(0, 1e6),
-    method=st.sampled_from([*METHODS]),
-    zeta=st.floats(0, 1, exclude_min=True),
-    omega=st.integers(0, 100),
-    mu=st.floats(1, 1e6, exclude_min=True),
-    eta=positive,
-    eps0=st.floats(1e-12, 1e12),
-    batch_size=st.just("full") | st.integers(2, 10_000),
-    seed=st.integers(0, 2**63 - 1),
-    device=st.sampled_from([d for d in DEVICES if d != "mps"]),
-    dtype=st.sampled_from(DTYPES),
-    class_weights=st.booleans(),
-)
 
 
-@given(configs)
+@st.composite
+def configs(draw: st.DrawFn) -> RunConfig:
+    network, method = draw(st.sampled_from([*NETWORKS])), METHODS[name := draw(st.sampled_from([*METHODS]))]
+    widths = st.none() | st.tuples(*[st.integers(1, 500)] * len(NETWORKS[network].widths))
+    continues = "rho_start" in method.settings
+    return draw(
+        st.builds(
+            RunConfig,
+            dataset=st.sampled_from([*DATASETS, "own.npz"]),
+            train_samples=st.none() | st.integers(10_000, 10**6),
+            network=st.just(network),
+            widths=widths,
+            penalty=st.sampled_from(["l0", "elastic-net"] if continues else [*PENALTIES]),
+            alpha=st.just(1.0) if method.smooth else st.floats(0, 1),
+            rho=positive if continues else st.floats(0, 1e6),
+            method=st.just(name),
+            zeta=st.floats(0, 1, exclude_min=True),
+            omega=st.integers(0, 100),
+            mu=st.floats(1, 1e6, exclude_min=True),
+            eta=positive,
+            eps0=st.floats(1e-12, 1e12),
+            learning_rate=st.none() | positive,
+            decay=st.sampled_from(["cosine", "constant"]),
+            momentum=st.floats(0, 1, exclude_max=True),
+            keep=st.floats(0, 1, exclude_min=True),
+            rho_start=st.none() | positive if continues else st.none(),
+            debias=st.floats(0, 0.5) if continues else st.just(0.0),
+            batch_size=st.just("full") if method.full_batch else st.just("full") | st.integers(2, 10_000),
+            seed=st.integers(0, 2**63 - 1),
+            device=st.sampled_from([d for d in DEVICES if d != "mps"]),
+            dtype=st.sampled_from(DTYPES),
+            class_weights=st.booleans(),
+        )
+    )
+
+
+@given(configs())
 def test_json_round_trip(config: RunConfig) -> None:
     assert RunConfig.from_json(config.to_json()) == config
 
@@ -60,7 +75,7 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({"batch_size": "half"}, "batch_size must be a whole number or 'full', not 'half'."),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 100, "train_samples": 50}, "larger than the 50 training images"),
-        ({"network": "resnet"}, "network must be one of lenet5, modified-lenet, not 'resnet'."),
+        ({"network": "resnet"}, "network must be one of lenet5, modified-lenet, lenet5-caffe, not 'resnet'."),
         ({"network": "modified-lenet", "batch_size": 1}, "at least 2 samples"),
         ({"dataset": "cifar"}, "no data set 'cifar'"),
         ({"widths": (1, 2)}, "widths needs 4 numbers"),

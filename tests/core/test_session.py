@@ -45,7 +45,9 @@ def test_the_end_is_not_evaluated_twice(dataset: Dataset) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_evaluation_leaves_no_trace_in_the_trajectory(network: str, dataset: Dataset) -> None:
     def J(every: int) -> list[float]:
-        solver = make(dataset, network=network, batch_size=20, iterations=8, evaluate_every=every, full_objective=True)
+        widths = (3, 4, 10, 8)[: len(NETWORKS[network].widths)]
+        common = {"batch_size": 20, "iterations": 8, "full_objective": True, "device": "cpu"}
+        solver = build_solver(RunConfig(network=network, widths=widths, evaluate_every=every, **common), dataset)
         return [r.J for r in drive(solver, Control()) if isinstance(r, IterationRecord)]
 
     assert J(every=1) == J(every=100)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from bsqh_core import Dataset, IterationRecord, Outcome, RunConfig, build_solver
-from bsqh_core.augmentation import METHODS
 from bsqh_core.errors import ConfigError, DataError
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
@@ -14,10 +13,12 @@ from bsqh_core.solvers import RunEnded
 from helpers import make_dataset
 
 WIDTHS = (3, 4, 10, 8)
+METHODS = ("bsqh", "sqh")
 
 
 def small(**settings: object) -> RunConfig:
-    return RunConfig(**{"device": "cpu", "widths": WIDTHS, "iterations": 25, **settings})
+    widths = WIDTHS[: len(NETWORKS[settings.get("network", "lenet5")].widths)]
+    return RunConfig(**{"device": "cpu", "widths": widths, "iterations": 25, **settings})
 
 
 def trace(records: list[IterationRecord]) -> list[tuple]:

@@ -47,6 +47,32 @@ def test_a_race_from_the_form_to_its_verdict() -> None:
     assert list(differences.index) == ["Method", "ω · average"]
 
 
+def test_rivals_of_every_kind_run_beside_bsqh() -> None:
+    app = open_page("race")
+    for name in ("train_samples", "iterations", "evaluate_every"):
+        app.number_input(key=f"config_{name}").set_value(getattr(SHORT, name))
+    app.text_input(key="config_widths").set_value("3, 4, 10, 8")
+    app.selectbox(key="config_device").set_value("cpu")
+    app.toggle(key="race_sqh").set_value(False)
+    app.text_input(key="race_omegas").set_value("5")
+    app.multiselect(key="race_rivals").set_value(["sr2", "prox-adam", "pruning"])
+    app.run()
+    app.number_input(key="config_keep").set_value(0.25)  # there since pruning is
+    button(app, "Start the race").click()
+    app.run()
+    (name,) = store().races(5)
+    runs = store().race(finished(name))
+    assert [run.config.method for run in runs] == ["bsqh", "sr2", "prox-adam", "pruning"]
+    assert [run.config.keep for run in runs] == [0.1, 0.1, 0.1, 0.25]
+    assert (runs[-1].config.penalty, runs[-1].config.alpha) == ("elastic-net", 1.0)  # its quadratic part
+    assert runs[-1].latest.nonzeros == round(0.25 * sum(runs[-1].layer_sizes))
+    app.run()
+    assert "so J does not mean the same for all of them" in text(app)
+    assert app.query_params["rivals"] == "sr2,prox-adam,pruning"
+    again = open_page("race", **{key: app.query_params[key] for key in ("race", "rivals")})
+    assert again.multiselect(key="race_rivals").value == ["sr2", "prox-adam", "pruning"]
+
+
 @pytest.mark.parametrize(("omegas", "says"), [("3, x", "whole numbers"), ("", "two to 6"), ("3, 3", "each ω once")])
 def test_contestants_that_cannot_be(omegas: str, says: str) -> None:
     app = open_page("race")

@@ -47,6 +47,33 @@ def test_first_visit_explains_and_offers_one_button() -> None:
     button(app, "Start training")
 
 
+def test_the_form_shows_what_the_method_reads() -> None:
+    app = open_page()
+    app.selectbox(key="config_method").set_value("prox-sgd")
+    app.run()
+    shown = {widget.key for widget in (*app.number_input, *app.selectbox)}
+    assert {"config_learning_rate", "config_decay", "config_momentum", "config_rho_start"} <= shown
+    assert not {"config_omega", "config_mu", "config_keep"} & shown
+    app.number_input(key="config_learning_rate").set_value(0.02)
+    set_fields(app, SHORT)
+    button(app, "Start training").click()
+    app.run()
+    (run,) = store().runs()
+    assert run.config == replace(SHORT, method="prox-sgd", learning_rate=0.02)
+    assert wait_for_end(run).outcome == "finished"
+
+
+def test_a_method_that_cannot_take_the_penalty_says_so() -> None:
+    app = open_page()
+    app.selectbox(key="config_method").set_value("adam")
+    app.run()
+    assert "Adam needs a smooth objective" in text(app)
+    assert button(app, "Start training").disabled
+    app.selectbox(key="config_penalty").set_value("none")
+    app.run()
+    assert not button(app, "Start training").disabled
+
+
 def test_a_run_from_the_form_to_its_end() -> None:
     app = open_page()
     set_fields(app, SHORT)

@@ -1,0 +1,132 @@
+"""The training methods by name: how people call them, and what they declare that they can do.
+
+Adding a method means adding one entry here, and its solver in `bsqh_core.solvers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_LINE_SEARCH = ("zeta", "mu", "eta", "eps0")
+_CONTINUATION = ("rho_start", "rho_until", "debias")
+_STEPS = ("learning_rate", "decay")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What people and checks need to know about a training method.
+
+    Attributes
+    ----------
+    title : str
+        What it does, with its source.
+    label : str
+        Its short name.
+    settings : tuple[str, ...]
+        Fields of `RunConfig` that only some methods read, and this one does.
+    tells : str
+        The one of them that its labels tell.
+    smooth : bool
+        Whether it needs a differentiable objective: no penalty, or its quadratic part alone (α = 1).
+    full_batch : bool
+        Whether it needs the whole training set in each iteration.
+    forward_passes : int
+        Forward sweeps over the batch in an iteration that rejects no trial.
+    learning_rate : float
+        Used where the configuration has none; NaN for methods without one.
+    """
+
+    title: str
+    label: str
+    settings: tuple[str, ...] = ()
+    tells: str = ""
+    smooth: bool = False
+    full_batch: bool = False
+    forward_passes: int = 2
+    learning_rate: float = float("nan")
+
+
+METHODS = {
+    "bsqh": Method(
+        "bSQH_ω: the next guess of ε is a moving average of accepted ones (HB25 Algorithm 1)",
+        "bSQH",
+        ("omega", *_LINE_SEARCH, *_CONTINUATION),
+        "omega",
+    ),
+    "sqh": Method(
+        "SQH_ζ: the next guess of ε is a fixed fraction of the last one (HB25 Algorithm 1)",
+        "SQH",
+        (*_LINE_SEARCH, *_CONTINUATION),
+        "zeta",
+    ),
+    "sqh-lbfgs": Method(
+        "SQH with L-BFGS: the augmented Hamiltonian of each layer, activation included, maximised numerically "
+        "(the way before HB25, see its §8)",
+        "SQH by L-BFGS",
+        _LINE_SEARCH,
+        smooth=True,
+    ),
+    "sr2": Method(
+        "SR2: proximal steps with adaptive quadratic regularisation (Lakhmiri, Orban, Lodi 2022)",
+        "SR2",
+        ("eps0", *_CONTINUATION),
+    ),
+    "prox-sgd": Method(
+        "Proximal SGD: a gradient step with momentum, then the penalty's prox",
+        "prox-SGD",
+        (*_STEPS, "momentum", *_CONTINUATION),
+        forward_passes=1,
+        learning_rate=0.05,
+    ),
+    "prox-adam": Method(
+        "Proximal Adam: Adam's step, then the prox in Adam's metric (ProxGen; Yun, Lozano, Yang 2021)",
+        "prox-Adam",
+        (*_STEPS, *_CONTINUATION),
+        forward_passes=1,
+        learning_rate=1e-3,
+    ),
+    "sgd": Method(
+        "SGD with momentum",
+        "SGD",
+        (*_STEPS, "momentum"),
+        smooth=True,
+        forward_passes=1,
+        learning_rate=0.05,
+    ),
+    "adam": Method(
+        "Adam (Kingma, Ba 2015)",
+        "Adam",
+        _STEPS,
+        smooth=True,
+        forward_passes=1,
+        learning_rate=1e-3,
+    ),
+    "pruning": Method(
+        "Gradual magnitude pruning with fine-tuning, by Adam (Zhu, Gupta 2018)",
+        "pruning",
+        ("keep", *_STEPS),
+        "keep",
+        smooth=True,
+        forward_passes=1,
+        learning_rate=1e-3,
+    ),
+    "iht": Method(
+        "Iterative hard thresholding: after each step with momentum only the largest weights stay "
+        "(Blumensath, Davies 2008; Jin et al. 2016)",
+        "IHT",
+        ("keep", *_STEPS, "momentum"),
+        "keep",
+        smooth=True,
+        forward_passes=1,
+        learning_rate=0.05,
+    ),
+    "lbfgs": Method(
+        "L-BFGS with a strong Wolfe line search, on the whole training set",
+        "L-BFGS",
+        smooth=True,
+        full_batch=True,
+    ),
+}
+
+OWN_SETTINGS = tuple(dict.fromkeys(name for method in METHODS.values() for name in method.settings))
+"""Fields of `RunConfig` that not every method reads."""
