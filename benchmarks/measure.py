@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from bsqh_core import Dataset
 from bsqh_core.datasets import load_dataset
+from bsqh_core.experiments.machine import processor
 
 
 def digits(n: int) -> Dataset:
@@ -52,7 +51,7 @@ def show(name: str, values: dict[str, float], unit: str = "") -> None:
 def machine() -> dict[str, Any]:
     """Where this was measured."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
@@ -61,11 +60,3 @@ def machine() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "matrix_product_gflops": flops_per_second() / 1e9,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()

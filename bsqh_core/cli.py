@@ -1,4 +1,4 @@
-"""Train in the terminal, and list the presets."""
+"""Train in the terminal, list the presets, and reproduce the paper."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from typing import Any, NoReturn
 
 from bsqh_core.config import RunConfig
 from bsqh_core.errors import UserError
+from bsqh_core.experiments import EXPERIMENTS, Experiment, load_results, results_directory
+from bsqh_core.experiments.document import section
+from bsqh_core.experiments.experiment import SEEDS
+from bsqh_core.experiments.files import json_text
+from bsqh_core.experiments.reproduce import Left, Measured, Training, reproduce
 from bsqh_core.history import History
+from bsqh_core.methods import METHODS
 from bsqh_core.presets import PRESETS
 from bsqh_core.records import IterationRecord, Outcome, State
 from bsqh_core.session import Control, drive, failure, summary
 from bsqh_core.solvers import build_solver
-from bsqh_core.store import Histories, Store
+from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.worker import Worker
 
 _NO_STORE = Path()
@@ -86,7 +92,21 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--store", type=Path, metavar="FOLDER", help="where it is (default: the dashboard's store)")
     _add_json(resume)
     resume.set_defaults(command=_resume)
+    _add_reproduce(commands.add_parser("reproduce", help="measure a table or figure of the paper, or go on with that"))
     return parser
+
+
+def _add_reproduce(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", choices=EXPERIMENTS, metavar="NAME", help=f"one of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help=f"the seeds 0 … N − 1 (default: {SEEDS})")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these rows, as in omega5 sqh")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, metavar="S", help="this share of iterations and images, for a quick look"
+    )
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help="where runs are kept (default: dashboard's store)")
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help="of the results files (default: docs/results)")
+    _add_json(parser)
+    parser.set_defaults(command=_reproduce)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +149,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.store != _NO_STORE:
         return _train_in_store(arguments, lambda worker: worker.submit(config).uid)
     solver = build_solver(config)
-    history = History(solver.controls.names, solver.controls.sizes)
+    history = History(solver.controls.names, solver.controls.sizes, METHODS[config.method].forward_passes)
     control = Control()
     with _stopped_by_signals(control.stop), _progress_bar(config.iterations) as bar:
         for record in drive(solver, control):
@@ -155,19 +175,10 @@ def _train_in_store(arguments: argparse.Namespace, begin: Callable[[Worker], str
     worker = Worker(store)
     try:
         uid = begin(worker)
-        run, told = store.run(uid), ""
-        print(f"Run {run.number} ({uid}) in {store.folder}", file=sys.stderr)
+        print(f"Run {store.run(uid).number} ({uid}) in {store.folder}", file=sys.stderr)
         asked = threading.Event()  # a signal comes at any moment, also while this thread holds a lock of the store
-        with _stopped_by_signals(asked.set), _progress_bar(run.config.iterations) as bar:
-            while (run := store.run(uid)).state is not State.ENDED:
-                if asked.is_set():
-                    worker.want([uid], "stop")
-                    asked.clear()
-                if bar is not None:
-                    bar.update(run.latest.iterations - bar.n)
-                if (problem := worker.recorder.problem) not in ("", told):
-                    print(f"bsqh_core: {(told := problem)} Training waits.", file=sys.stderr)
-                time.sleep(0.2)
+        with _stopped_by_signals(asked.set):
+            run = _watch(worker, uid, asked)
         if run.data is None:
             raise UserError(run.reason)
         history = Histories(store).of(run)
@@ -175,6 +186,59 @@ def _train_in_store(arguments: argparse.Namespace, begin: Callable[[Worker], str
         return _report(arguments, summary(run.config, run.data, run.device, run.ending, history))
     finally:
         worker.close()
+
+
+def _watch(worker: Worker, uid: str, asked: threading.Event) -> StoredRun:
+    """Wait for the end of a run, with a bar; it is stopped when that is asked for."""
+    run, told, stopping = worker.store.run(uid), "", False
+    with _progress_bar(run.config.iterations) as bar:
+        while (run := worker.store.run(uid)).state is not State.ENDED:
+            if asked.is_set() and not stopping:
+                worker.want([uid], "stop")
+                stopping = True
+            if bar is not None:
+                bar.update(run.latest.iterations - bar.n)
+            if (problem := worker.recorder.problem) not in ("", told):
+                print(f"bsqh_core: {(told := problem)} Training waits.", file=sys.stderr)
+            time.sleep(0.2)
+    return run
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    if arguments.seeds < 1:
+        raise UserError(f"seeds must be at least 1, not {arguments.seeds}.")
+    experiment = EXPERIMENTS[arguments.experiment].scaled(arguments.scale)
+    rows = [experiment.row(name) for name in arguments.rows] if arguments.rows else experiment.rows
+    folder = arguments.results or results_directory()
+    worker, asked, complete = Worker(Store(arguments.store)), threading.Event(), True
+    try:
+        with _stopped_by_signals(asked.set):
+            for event in reproduce(experiment, rows, arguments.seeds, worker, folder):
+                print(f"{experiment.name}, {_told(event, experiment)}", file=sys.stderr)
+                if isinstance(event, Training):
+                    _watch(worker, event.run.uid, asked)
+                    continue
+                complete = complete and (isinstance(event, Measured) or asked.is_set())
+                if asked.is_set():
+                    break
+    finally:
+        worker.close()
+    results = load_results(experiment.name, folder, experiment.scale)
+    print(json_text(results) if arguments.json else section(results, experiment))
+    return 0 if complete else 1
+
+
+def _told(event: Training | Measured | Left, experiment: Experiment) -> str:
+    match event:
+        case Training(row, run):
+            goes_on = f", goes on from iteration {run.latest.iterations:,}" if run.latest.iterations else ""
+            return f"{row.title}, seed {run.config.seed}: training, run {run.number} ({run.uid}){goes_on}"
+        case Measured(row, result):
+            values = [(q, value) for q in experiment.quantities if (value := q.of(result)) is not None]
+            shown = ", ".join(f"{q.title} {format(value, q.digits)}" for q, value in values)
+            return f"{row.title}, seed {result.seed}: {result.outcome} after {result.seconds:,.1f} s. {shown}"
+        case Left(row, seed, why):
+            return f"{row.title}, seed {seed}: not measured. {why}"
 
 
 def _report(arguments: argparse.Namespace, result: dict[str, Any]) -> int:

@@ -13,10 +13,12 @@ import pytest
 
 from bsqh_core import RunConfig
 from bsqh_core.cli import main
+from bsqh_core.experiments import EXPERIMENTS
 from bsqh_core.presets import PRESETS
 from bsqh_core.records import Outcome, State
 from bsqh_core.store import Store
 from helpers import wait_until
+from small_experiment import SMALL
 
 QUICK = ["train", "--widths", "3", "4", "10", "8", "--train-samples", "100", "--device", "cpu", "--iterations", "4"]
 
@@ -177,3 +179,56 @@ class TestStore:
     def test_data_that_are_missing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["train", "--store", str(tmp_path), "--dataset", str(tmp_path / "absent.npz")]) == 2
         assert "absent.npz" in capsys.readouterr().err
+
+
+class TestReproduce:
+    """The command around `experiments`, whose own tests say what it measures."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(EXPERIMENTS, SMALL.name, SMALL)
+
+    def test_it_measures_and_tells(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        arguments = ["reproduce", "small", "--seeds", "1", "--store", str(tmp_path), "--results", str(tmp_path / "r")]
+        assert main([*arguments, "--rows", "mini"]) == 0
+        out, err = capsys.readouterr()
+        lines = err.splitlines()
+        assert len(lines) == 2
+        assert re.fullmatch(r"small, batch 20, seed 0: training, run 1 \([0-9a-f]{12}\)", lines[0])
+        assert re.fullmatch(
+            r"small, batch 20, seed 0: finished after [\d.]+ s\. ACC \(%\) [\d.]+, J_B [\d.]+", lines[1]
+        )
+        assert "| full batch | not yet measured |" in out
+        assert main([*arguments, "--rows", "mini", "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert [len(row["runs"]) for row in json.loads(out)["rows"]] == [1, 0]
+
+    def test_what_is_left_to_others_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        other = Store(tmp_path)
+        other.create(SMALL.rows[0].config, "cpu")
+        arguments = ["reproduce", "small", "--seeds", "1", "--rows", "mini", "--store", str(tmp_path)]
+        assert main([*arguments, "--results", str(tmp_path / "r")]) == 1
+        told = "small, batch 20, seed 0: not measured. Run 1 is under way in another process."
+        assert told in capsys.readouterr().err
+        other.close()
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (["table9"], "invalid choice: 'table9'"),
+            (["small", "--rows", "mini", "maxi"], "no row 'maxi' in small: choose of mini, full"),
+            (["small", "--seeds", "0"], "seeds must be at least 1, not 0"),
+            (["small", "--scale", "2"], "scale must be above 0 and at most 1, not 2"),
+        ],
+    )
+    def test_bad_arguments(
+        self, tmp_path: Path, arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        try:
+            status = main(["reproduce", *arguments, "--store", str(tmp_path), "--results", str(tmp_path)])
+        except SystemExit as exit:
+            status = exit.code
+        assert status == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert reason in line

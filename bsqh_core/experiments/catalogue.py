@@ -1,0 +1,9 @@
+"""The experiments by name. Another one is an `Experiment` in a module of its own, and its line here."""
+
+from __future__ import annotations
+
+from bsqh_core.experiments.experiment import Experiment
+from bsqh_core.experiments.paper import PAPER
+from bsqh_core.experiments.scoreboard import SCOREBOARD
+
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (*PAPER, SCOREBOARD)}
