@@ -28,6 +28,8 @@ page = router(
         st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
         st.Page("pages/replay.py", title="Replay", icon=":material/replay:"),
         st.Page("pages/runs.py", title="Runs", icon=":material/database:"),
+        st.Page("pages/paper.py", title="Paper", icon=":material/fact_check:"),
+        st.Page("pages/scoreboard.py", title="Scoreboard", icon=":material/leaderboard:"),
     ],
 )
 audience_bar()

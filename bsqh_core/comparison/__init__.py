@@ -1,4 +1,5 @@
-"""Runs side by side: who they are and what they did (`entries`), and who was first (`verdict`)."""
+"""Runs side by side: who they are and what they did (`entries`), who was first (`verdict`), and error against non-zeros
+of many settings (`scoreboard`)."""
 
 from bsqh_core.comparison.entries import (
     QUANTITIES,
@@ -13,6 +14,7 @@ from bsqh_core.comparison.entries import (
     pareto_front,
     results,
 )
+from bsqh_core.comparison.scoreboard import Placed, Reported, front
 from bsqh_core.comparison.standings import WINDOW, Measured, Standing, common_target
 from bsqh_core.comparison.verdict import Verdict, verdict
 
@@ -21,7 +23,9 @@ __all__ = [
     "WINDOW",
     "Entry",
     "Measured",
+    "Placed",
     "Quantity",
+    "Reported",
     "Result",
     "Standing",
     "Verdict",
@@ -29,6 +33,7 @@ __all__ = [
     "curve",
     "differing_fields",
     "forward_evaluations",
+    "front",
     "held_out",
     "labels",
     "pareto_front",

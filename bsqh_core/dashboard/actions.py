@@ -12,6 +12,8 @@ from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.audience import for_host
 from bsqh_core.dashboard.service import store, worker
 from bsqh_core.errors import UserError
+from bsqh_core.experiments.files import same_configuration
+from bsqh_core.records import State
 from bsqh_core.store import StoredRun, import_run
 
 P = ParamSpec("P")
@@ -34,6 +36,13 @@ def _action(function: Callable[P, R]) -> Callable[P, R | None]:
 def start(config: RunConfig) -> StoredRun:
     """Queue a run."""
     return worker().submit(config)
+
+
+@_action
+def start_once(config: RunConfig) -> StoredRun:
+    """Queue a run, unless one of this configuration waits or goes on: then it is that one."""
+    going = (run for run in store().runs() if run.state is not State.ENDED and same_configuration(run.config, config))
+    return next(going, None) or worker().submit(config)
 
 
 @_action

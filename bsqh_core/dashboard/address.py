@@ -5,7 +5,7 @@ Only what differs from the defaults stands in it. Whatever else it says is ignor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, get_args
 
@@ -90,6 +90,30 @@ def show_address(config: RunConfig | None, **shown: str) -> None:
     wanted = {**shown, **_view(), **(config_to_address(config) if config else {})}
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
+
+
+def follow_address(name: str, key: str, read: Callable[[str], Any]) -> None:
+    """Before a widget is drawn: let it stand as the parameter `name` of the address says, if that is news.
+
+    `key` is that of the widget; `read` makes its value of the text, "" where the address says nothing.
+    """
+    said = st.query_params.get(name, "")[:_LONGEST]
+    if key not in st.session_state or (said and said != st.session_state.get(_written(key))):
+        st.session_state[key] = read(said)
+
+
+def write_address(**said: tuple[str, str]) -> None:
+    """After widgets were drawn: let the address say how they stand, by parameter the widget's key and the text."""
+    for key, text in said.values():
+        st.session_state[_written(key)] = text
+    wanted = {name: text for name, (_, text) in said.items() if text}
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def _written(key: str) -> str:
+    """Where a session keeps what this page wrote of a widget, to tell it from an address that was followed."""
+    return f"{key}_address"
 
 
 def _view() -> dict[str, str]:

@@ -39,7 +39,7 @@ LITERATURE = (
         "Pruning",
         0.77,
         (36_000, 36_000),
-        "12 times fewer, as printed",
+        "36K, 12 times fewer, as printed",
         "Song Han, Jeff Pool, John Tran, William J. Dally 2015, Learning both Weights and Connections for Efficient "
         "Neural Networks, NIPS",
     ),

@@ -35,7 +35,7 @@ _Y_TITLES: dict[Quantity, str] = {
     "line search": "line-search steps so far",
     "eps": "accepted augmentation weight ε",
 }
-_RELATIVE = "relative device time T<sub>%</sub> (% of the slowest)"
+RELATIVE = "relative device time T<sub>%</sub> (% of the slowest)"
 
 
 def contestant_style(index: int) -> tuple[str, str, str]:
@@ -67,20 +67,31 @@ def comparison_figure(
     layout = axes(x, _Y_TITLES[quantity], log_y=log_y)
     layout["yaxis"]["uirevision"] += f" {quantity}"
     if x == "relative":
-        layout["xaxis"]["title"]["text"] = _RELATIVE
-    bands, lines = [], []
-    for i, entry in enumerate(entries):
+        layout["xaxis"]["title"]["text"] = RELATIVE
+    curves = []
+    for entry in entries:
         placed = (_placed(history, quantity, x) for history in entry.histories)
-        grid, mean, deviation = over_seeds([found for found in placed if len(found[0])])
-        if len(grid) and deviation is not None:
-            bands.append(_band(i, entry.label, grid, mean, deviation, log_y))
-        if len(grid):
-            lines.append(_contestant(i, entry.label, grid, mean, markers=quantity == "accuracy"))
-    if not lines:
+        curves.append((entry.label, [found for found in placed if len(found[0])]))
+    data = mean_lines(curves, log_y=log_y, markers=quantity == "accuracy")
+    if not data:
         thing = "evaluation" if quantity == "accuracy" else "iteration"
         return waiting(layout, f"Waiting for the first {thing}")
     slowest = max(seconds_so_far(history, len(history)) for entry in entries for history in entry.histories)
-    return timed([*bands, *lines], layout, x, total_seconds or slowest)
+    return timed(data, layout, x, total_seconds or slowest)
+
+
+def mean_lines(
+    curves: Sequence[tuple[str, Sequence[tuple[np.ndarray, np.ndarray]]]], *, log_y: bool, markers: bool
+) -> list[dict[str, Any]]:
+    """The traces of several labelled bundles of curves: below their lines, as of `over_seeds`, the bands."""
+    bands, lines = [], []
+    for i, (label, seeds) in enumerate(curves):
+        grid, mean, deviation = over_seeds(seeds)
+        if len(grid) and deviation is not None:
+            bands.append(_band(i, label, grid, mean, deviation, log_y))
+        if len(grid):
+            lines.append(_contestant(i, label, grid, mean, markers=markers))
+    return [*bands, *lines]
 
 
 def over_seeds(

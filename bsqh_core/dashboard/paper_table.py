@@ -1,0 +1,136 @@
+"""What HB25 has published beside what was measured, as a table and in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+import pandas as pd
+
+from bsqh_core.experiments import Experiment, Quantity, Results, RowResults, Summary, summary_of
+from bsqh_core.experiments.document import FAR_MARK, NOT_YET, measured_text, published_text
+from bsqh_core.titles import plain
+
+DIFFERS = f":orange-badge[{FAR_MARK} differs]"
+AGREES = ":green-badge[≈ agrees]"
+_SPREAD = "± is one standard deviation over seeds."
+_VERDICTS = (
+    f"{FAR_MARK} *differs*: the means are more than two published standard deviations apart; ≈ *agrees*: they are not."
+)
+_LETTERS = {"B": "B", "ω": r"\omega", "ζ": r"\zeta"}
+_SYMBOLS = {
+    "ACC": "share of the test images that get their class",
+    "AUC": "area under the ROC curve, mean over classes",
+    "J_B": "objective $J = L + \\rho\\sum_l R(u_l)$ over all training images $B$",
+    "Sp": "share of the parameters that are zero",
+    "line-search": "trials of $\\epsilon$ that were rejected",
+    "Δh": "how far the last step is from maximising the augmented Hamiltonian of each layer, summed over layers",
+    "Δu": "summed lengths of the last six steps",
+    "device seconds": "time of training, evaluations not counted",
+    "best": "at the iteration with the greatest accuracy on the test images",
+    "selected": "at the iteration with the greatest accuracy on the validation images, as one would choose it",
+}
+
+
+class Tally(NamedTuple):
+    """How many published values there are, how many of them were measured, and what became of those with a spread."""
+
+    published: int
+    measured: int
+    agree: int
+    differ: int
+
+
+def table_of(experiment: Experiment, results: Results) -> pd.DataFrame:
+    """One line a row of HB25, with published and measured values below each other; of the only row, one a quantity.
+
+    Cells are Markdown.
+    """
+    if len(results.rows) == 1:
+        (row,) = results.rows
+        lines = {}
+        for quantity in experiment.quantities:
+            published, *measured = _values(row, quantity)
+            lines[quantity.title] = {"HB25": published, f"measured, {row.title}": " · ".join(measured)}
+    else:
+        lines = {row.title: {q.title: _cell(row, q) for q in experiment.quantities} for row in results.rows}
+    return pd.DataFrame.from_dict(lines, orient="index").rename(index=formula, columns=formula)
+
+
+def formula(text: str) -> str:
+    """A title in Markdown, with subscripts."""
+    return re.sub(r"(J?)\\_([Bωζ])", lambda found: f"${found[1]}_{{{_LETTERS[found[2]]}}}$", plain(text))
+
+
+def _cell(row: RowResults, quantity: Quantity) -> str:
+    published, *measured = _values(row, quantity)
+    lines = [f"HB25 {published}"] * (quantity.name in row.published) + measured
+    return "  \n".join(lines).replace(" (max", "  \n(max")  # six columns still fit
+
+
+def _values(row: RowResults, quantity: Quantity) -> list[str]:
+    """What was published, what was measured, and of how many seeds with what verdict."""
+    summary = summary_of(row, quantity)
+    published = published_text(summary.published, quantity)
+    if not summary.n:
+        return [published, f"*{NOT_YET}*"]
+    mean, most = _parted(measured_text(replace(summary, differs=None), quantity, summary.n))
+    seeds = f"{summary.n} seed{'s' * (summary.n > 1)}"
+    verdict = "" if summary.differs is None else f" {DIFFERS if summary.differs else AGREES}"
+    return [published, f"**{mean}**{most}", seeds + verdict]
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Mean and spread, and the greatest value."""
+    mean, bracket, most = text.partition(" (")
+    return mean, bracket + most
+
+
+def tally(pairs: Iterable[tuple[Experiment, Results]]) -> Tally:
+    """The count over several experiments."""
+    found = [summary for experiment, results in pairs for _, _, summary in _published(experiment, results)]
+    verdicts = [summary.differs for summary in found]
+    return Tally(len(found), sum(summary.n > 0 for summary in found), verdicts.count(False), verdicts.count(True))
+
+
+def verdict_of(experiment: Experiment, results: Results) -> str:
+    """Whether an experiment's numbers are confirmed, in a sentence or two."""
+    count = tally([(experiment, results)])
+    if not count.published:
+        return "HB25 shows curves, and prints no numbers beside them."
+    if not count.measured:
+        return f"{NOT_YET.capitalize()}."
+    text = f"{count.measured} of {count.published} published values are measured here"
+    if not count.agree + count.differ:
+        return f"{text}; HB25 prints no spread to judge them by."
+    text += f": {count.agree} agree{'s' * (count.agree == 1)}, {count.differ} differ{'s' * (count.differ == 1)}"
+    apart = [
+        f"{quantity.title} of {row.title}"
+        for row, quantity, summary in _published(experiment, results)
+        if summary.differs
+    ]
+    return formula(text + (f" ({'; '.join(apart)})." if apart else "."))
+
+
+def legend_of(experiment: Experiment, results: Results) -> list[str]:
+    """Sentences that explain the symbols, marks and spreads of a table, as far as it has them."""
+    used = [
+        f"**{formula(symbol)}**: {meaning}"
+        for symbol, meaning in _SYMBOLS.items()
+        if any(symbol in quantity.title for quantity in experiment.quantities)
+    ]
+    count = tally([(experiment, results)])
+    sentences = [f"{'; '.join(used)}."] if used else []
+    sentences += [_VERDICTS] if count.agree + count.differ else []
+    return [*sentences, _SPREAD] if any(row.runs for row in results.rows) or count.published else sentences
+
+
+def _published(experiment: Experiment, results: Results) -> list[tuple[RowResults, Quantity, Summary]]:
+    return [
+        (row, quantity, summary_of(row, quantity))
+        for row in results.rows
+        for quantity in experiment.quantities
+        if quantity.name in row.published
+    ]

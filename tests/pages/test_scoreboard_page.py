@@ -1,0 +1,120 @@
+"""The Scoreboard page through Streamlit's AppTest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bsqh_core import RunConfig
+from bsqh_core.experiments import EXPERIMENTS, Experiment, Row
+from bsqh_core.experiments.files import add_run
+from bsqh_core.experiments.literature import LITERATURE
+from made_results import result
+from pages.helpers_pages import charts, open_page, text
+
+CONFIG = RunConfig(dataset="mnist")
+BOARD = Experiment(
+    "scoreboard",
+    "Scoreboard",
+    "Three settings.",
+    (
+        Row("bsqh", "bSQH, ρ = 0.001", replace(CONFIG, rho=1e-3)),
+        Row("adam", "Adam", replace(CONFIG, method="adam", penalty="none")),
+        Row("later", "SQH, never run", replace(CONFIG, method="sqh")),
+    ),
+    (),
+)
+RECORD = Experiment(
+    "record", "Record", "One.", (Row("caffe", "bSQH on Caffe's", replace(CONFIG, network="lenet5-caffe")),), ()
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of the results files of two small experiments."""
+    monkeypatch.setenv("BSQH_RESULTS", str(tmp_path))
+    monkeypatch.setitem(EXPERIMENTS, "scoreboard", BOARD)
+    monkeypatch.setitem(EXPERIMENTS, "record", RECORD)
+    return tmp_path
+
+
+@pytest.fixture
+def measured(folder: Path) -> None:
+    for seed, (accuracy, nonzeros) in enumerate(((0.99, 1000), (0.98, 1200))):
+        add_run(BOARD, "bsqh", result(seed, accuracy=accuracy, nonzeros=nonzeros, seconds=10.0 + seed), folder)
+    add_run(BOARD, "adam", result(0, accuracy=0.991, nonzeros=44_426), folder)
+    add_run(BOARD, "adam", result(1, accuracy=None, nonzeros=None), folder)
+    add_run(RECORD, "caffe", result(0, accuracy=0.992, nonzeros=1500), folder)
+
+
+def settings(app) -> list[str]:
+    return app.dataframe[0].value["Setting"].tolist() if app.dataframe else []
+
+
+def test_without_results_it_shows_what_is_published_and_what_to_do() -> None:
+    app = open_page("scoreboard")
+    assert app.code[0].value == "python -m bsqh_core reproduce scoreboard"
+    assert not app.dataframe
+    (chart,) = charts(app)
+    assert [trace["name"] for trace in chart["figure"]["data"]] == ["published"]
+    assert "44,426 parameters" in text(app)
+    assert "compute their ratios differently" in text(app)
+    assert all(f"**{point.label}**: error {point.error_percent:.2f} %" in text(app) for point in LITERATURE)
+
+
+def test_an_experiment_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("scoreboard", "record"):
+        monkeypatch.delitem(EXPERIMENTS, name)
+    assert "Nothing of this is measured yet" in text(open_page("scoreboard"))
+
+
+@pytest.mark.usefixtures("measured")
+def test_chart_and_table_have_the_means_over_seeds() -> None:
+    app = open_page("scoreboard")
+    shown = app.dataframe[0].value.set_index("Setting")
+    assert list(shown.index) == ["bSQH, ρ = 0.001", "Adam", "bSQH on Caffe's"]
+    line = shown.loc["bSQH, ρ = 0.001"]
+    assert (line["Method"], line["Network"], line["Seeds"]) == ("bSQH", "LeNet-5", 2)
+    assert (line["Error %"], line["± error"]) == pytest.approx((1.5, 0.5**0.5))
+    assert (line["Non-zeros"], line["± non-zeros"], line["Device s"]) == (1100, 141, 10.5)
+    assert shown.loc["Adam"]["Seeds"] == 1, "a run without an accuracy does not count"
+    (chart,) = charts(app)
+    mine = next(trace for trace in chart["figure"]["data"] if trace["uid"] == "bsqh lenet5")
+    assert (mine["x"], mine["y"]) == ([1100], [pytest.approx(1.5)])
+    assert "none is both sparser and more accurate than bSQH, ρ = 0.001: 1,100 ± 141 non-zeros" in chart["alt"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_filters_stand_in_the_address() -> None:
+    app = open_page("scoreboard", network="lenet5", methods="bsqh,nonsense")
+    assert settings(app) == ["bSQH, ρ = 0.001"]
+    app.multiselect(key="scoreboard_methods").set_value(["adam", "bsqh"]).run()
+    assert settings(app) == ["bSQH, ρ = 0.001", "Adam"]
+    assert app.query_params["methods"] == "adam,bsqh"
+    app.selectbox(key="scoreboard_network").set_value("lenet5-caffe").run()
+    assert settings(app) == ["bSQH on Caffe's"]
+    assert app.query_params["network"] == "lenet5-caffe"
+    app.selectbox(key="scoreboard_network").set_value(None).run()
+    app.multiselect(key="scoreboard_methods").set_value([]).run()
+    assert len(settings(app)) == 3
+    assert dict(app.query_params) == {}
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_choice_that_is_gone_is_forgotten(folder: Path) -> None:
+    app = open_page("scoreboard", network="lenet5-caffe")
+    assert settings(app) == ["bSQH on Caffe's"]
+    (folder / "record.json").unlink()
+    app.run()
+    assert not app.exception
+    assert settings(app) == ["bSQH, ρ = 0.001", "Adam"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_damaged_file_is_told_and_the_other_is_shown(folder: Path) -> None:
+    (folder / "scoreboard.json").write_text('{"experiment": "table1"}', encoding="utf-8")
+    app = open_page("scoreboard")
+    assert "scoreboard.json does not hold results" in app.error[0].value
+    assert settings(app) == ["bSQH on Caffe's"]
