@@ -71,7 +71,7 @@ def _loss(history: History, n: int, after: str) -> str:
 
 def _epsilon(history: History, n: int, after: str) -> str:
     eps = history.column("eps")[:n]
-    if not history.searches:
+    if not history.method.line_search:
         return f"ε, here the inverse of the learning rate, is {eps[-1]:.3g} after {after}."
     return (
         f"Accepted augmentation weight ε is {eps[-1]:.3g} after {after}, between {eps.min():.3g} and {eps.max():.3g} "

@@ -23,7 +23,6 @@ from bsqh_core.experiments.experiment import SEEDS
 from bsqh_core.experiments.files import json_text
 from bsqh_core.experiments.reproduce import Left, Measured, Training, reproduce
 from bsqh_core.history import History
-from bsqh_core.methods import METHODS
 from bsqh_core.presets import PRESETS
 from bsqh_core.records import IterationRecord, Outcome, State
 from bsqh_core.session import Control, drive, failure, summary
@@ -149,7 +148,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.store != _NO_STORE:
         return _train_in_store(arguments, lambda worker: worker.submit(config).uid)
     solver = build_solver(config)
-    history = History(solver.controls.names, solver.controls.sizes, METHODS[config.method].forward_passes)
+    history = History(solver.controls.names, solver.controls.sizes, config.method)
     control = Control()
     with _stopped_by_signals(control.stop), _progress_bar(config.iterations) as bar:
         for record in drive(solver, control):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bsqh_core.methods import METHODS
 from bsqh_core.records import EvaluationRecord, IterationRecord
 
 SCALARS = (
@@ -51,12 +52,12 @@ class History:
         Names of the counted control layers.
     layer_sizes : tuple[int, ...]
         dim U_l of each of them.
-    forward_passes : int
-        Those of the run's method in an iteration without rejections.
+    method : str
+        That of the run, as in `METHODS`.
     """
 
-    def __init__(self, layer_names: tuple[str, ...], layer_sizes: tuple[int, ...], forward_passes: int = 2) -> None:
-        self.forward_passes = forward_passes
+    def __init__(self, layer_names: tuple[str, ...], layer_sizes: tuple[int, ...], method: str = "bsqh") -> None:
+        self.method = METHODS[method]
         self.layer_names = layer_names
         self.layer_sizes = layer_sizes
         self.evaluations: list[EvaluationRecord] = []
@@ -64,11 +65,6 @@ class History:
         self._columns["nonzeros"] = _Column(len(layer_names))
         self._rejected = {name: _Column() for name in ("iteration", "eps")}
         self._length = self._rejected_length = 0
-
-    @property
-    def searches(self) -> bool:
-        """Whether the method has a line search: others evaluate the objective once an iteration."""
-        return self.forward_passes > 1
 
     def __len__(self) -> int:
         return self._length
@@ -98,7 +94,8 @@ class History:
 
     def until(self, iteration: int) -> History:
         """What this history was after `iteration` iterations; its columns are shared, so nothing may be added."""
-        past = History(self.layer_names, self.layer_sizes, self.forward_passes)
+        past = History(self.layer_names, self.layer_sizes)
+        past.method = self.method
         past._columns, past._rejected = self._columns, self._rejected
         past._length = int(np.searchsorted(self.column("iteration"), iteration, side="right"))
         past._rejected_length = int(np.searchsorted(self.rejected()[0], iteration, side="right"))

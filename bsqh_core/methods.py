@@ -30,8 +30,11 @@ class Method:
         Whether it needs a differentiable objective: no penalty, or its quadratic part alone (α = 1).
     full_batch : bool
         Whether it needs the whole training set in each iteration.
+    line_search : bool
+        Whether it tries candidates; others evaluate the objective once an iteration, before their step.
     forward_passes : int
-        Forward sweeps over the batch in an iteration that rejects no trial.
+        Forward sweeps over the batch in an iteration that rejects no trial. What `sqh-lbfgs` computes inside its
+        layers is not among them.
     learning_rate : float
         Used where the configuration has none; NaN for methods without one.
     """
@@ -42,6 +45,7 @@ class Method:
     tells: str = ""
     smooth: bool = False
     full_batch: bool = False
+    line_search: bool = True
     forward_passes: int = 2
     learning_rate: float = float("nan")
 
@@ -75,6 +79,7 @@ METHODS = {
         "Proximal SGD: a gradient step with momentum, then the penalty's prox",
         "prox-SGD",
         (*_STEPS, "momentum", *_CONTINUATION),
+        line_search=False,
         forward_passes=1,
         learning_rate=0.05,
     ),
@@ -82,6 +87,7 @@ METHODS = {
         "Proximal Adam: Adam's step, then the prox in Adam's metric (ProxGen; Yun, Lozano, Yang 2021)",
         "prox-Adam",
         (*_STEPS, *_CONTINUATION),
+        line_search=False,
         forward_passes=1,
         learning_rate=1e-3,
     ),
@@ -90,6 +96,7 @@ METHODS = {
         "SGD",
         (*_STEPS, "momentum"),
         smooth=True,
+        line_search=False,
         forward_passes=1,
         learning_rate=0.05,
     ),
@@ -98,6 +105,7 @@ METHODS = {
         "Adam",
         _STEPS,
         smooth=True,
+        line_search=False,
         forward_passes=1,
         learning_rate=1e-3,
     ),
@@ -107,6 +115,7 @@ METHODS = {
         ("keep", *_STEPS),
         "keep",
         smooth=True,
+        line_search=False,
         forward_passes=1,
         learning_rate=1e-3,
     ),
@@ -117,6 +126,7 @@ METHODS = {
         ("keep", *_STEPS, "momentum"),
         "keep",
         smooth=True,
+        line_search=False,
         forward_passes=1,
         learning_rate=0.05,
     ),
@@ -125,6 +135,7 @@ METHODS = {
         "L-BFGS",
         smooth=True,
         full_batch=True,
+        forward_passes=1,
     ),
 }
 

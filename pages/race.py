@@ -19,6 +19,9 @@ none takes time from another; each has its own clock.
 Both shrink the guess of the augmentation weight after success, $\hat\epsilon \leftarrow \zeta\,\hat\epsilon$. After a
 rejected trial SQH$_\zeta$ starts the next search at a fraction of what was accepted; bSQH$_\omega$ remembers, and
 starts at the mean of the last $\omega + 1$ accepted weights. What does memory save, and does it cost accuracy?
+
+**Rivals** may join: proximal and adaptive gradient methods, pruning, hard thresholding, L-BFGS, and the ways from
+which bSQH comes.
 """
 
 st.header("Race: SQH against bSQH", anchor=False)
@@ -32,7 +35,7 @@ if form_is_fresh() and (shown := race[0].config if race else wanted):
 fill_contestants(race)
 if not race:
     say_what_is_ignored(problems)
-left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
+left, right = st.columns([3, 8], gap="large") if is_host() else (None, st.container())
 config = None
 if left is not None:
     with left:

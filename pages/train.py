@@ -33,7 +33,7 @@ if form_is_fresh() and (shown := run.config if run else wanted):
     fill_form(shown)
 if run is None:
     say_what_is_ignored(problems)
-left, right = st.columns([2, 7], gap="large") if is_host() else (None, st.container())
+left, right = st.columns([3, 8], gap="large") if is_host() else (None, st.container())
 config = None
 if left is not None:
     with left:

@@ -132,11 +132,11 @@ def forward_evaluations(history: History) -> np.ndarray:
 
     As Algorithm 1 makes them: one for the sweep and one for each trial, so 2 + j_k an iteration with j_k
     rejected trials, and 1 + j_k in one that accepted none. In full batch without batch normalisation the
-    solver makes fewer, as it keeps the states of the accepted trial for the next sweep. Methods without a line
-    search make one an iteration.
+    solver makes fewer, as it keeps the states of the accepted trial for the next sweep. Other methods make as many
+    as `METHODS` declares, and one for each trial that they reject.
     """
     n = len(history)
-    counts = history.forward_passes * np.arange(1.0, n + 1) + history.column("line_search_total")[:n]
+    counts = history.method.forward_passes * np.arange(1.0, n + 1) + history.column("line_search_total")[:n]
     return counts - np.cumsum(_without_accepted_trial(history, n))
 
 

@@ -80,14 +80,14 @@ def epsilon_figure(history: History, x: XAxis, total_seconds: float | None = Non
 
     Of methods without a line search, the inverse of the learning rate.
     """
-    layout = axes(x, "augmentation weight ε" if history.searches else "ε = 1 / learning rate", log_y=True)
+    layout = axes(x, "augmentation weight ε" if history.method.line_search else "ε = 1 / learning rate", log_y=True)
     n = len(history)
     if n == 0:
         return waiting(layout)
     first, accepted = history.column("eps_hat")[:n], history.column("eps")[:n]
     rows = visible_rows([first, accepted])
     at_rows = pack(abscissa(history, n, x)[rows])
-    if not history.searches:
+    if not history.method.line_search:
         data = [line("1 / learning rate", at_rows, accepted[rows], ACCEPTED, "solid", width=2)]
         return timed(data, layout, x, total_seconds or seconds_so_far(history, n))
     iterations, rejected = history.rejected()

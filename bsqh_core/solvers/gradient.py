@@ -55,15 +55,16 @@ class GradientSolver(Solver):
         flat, weights = self.controls.flat, self.controls.flat[: self.controls.counted]
         match self.config.method:
             case "prox-sgd" | "prox-adam":
-                eps = self._metric(rate) if self._adaptive else 1 / rate
+                # Momentum settles at the gradient's sum Σ β^i = 1 / (1 − β): the penalty must weigh as much against it.
+                eps = self._metric(rate) if self._adaptive else (1 - self.config.momentum) / rate
                 flat.copy_(self.objective.trial(flat, torch.zeros_like(flat), eps))
                 if self.objective.frozen:
                     weights.masked_fill_(u[: len(weights)] == 0, 0)
             case "pruning":
-                weights.mul_(self._kept_weights)
+                weights.masked_fill_(~self._kept_weights, 0)
                 self._prune_if_due(weights)
             case "iht":
-                weights.mul_(_largest(weights.abs(), round(self.config.keep * len(weights))))
+                weights.masked_fill_(~_largest(weights.abs(), round(self.config.keep * len(weights))), 0)
 
     def _metric(self, rate: float) -> Tensor:
         """Adam's step is that of the diagonal metric ε = (√v̂ + 1e-8) / lr."""
@@ -78,9 +79,11 @@ class GradientSolver(Solver):
         every = max(1, round(config.iterations * (PRUNE_UNTIL - PRUNE_FROM) / PRUNINGS))
         if t > 0 and (done % every == 0 or t == 1):
             share = config.keep + (1 - config.keep) * (1 - t) ** 3
-            magnitudes = weights.abs().masked_fill_(~self._kept_weights, -1)  # after those that happen to be 0
-            self._kept_weights = _largest(magnitudes, round(share * len(weights)))
-            weights.mul_(self._kept_weights)
+            count = round(share * len(weights))
+            if count < int(self._kept_weights.sum()):
+                magnitudes = weights.abs().masked_fill_(~self._kept_weights, -1)  # after those that happen to be 0
+                self._kept_weights = _largest(magnitudes, count)
+                weights.masked_fill_(~self._kept_weights, 0)
 
     def _method_state(self) -> dict[str, Any]:
         remembered = self._optimizer.state[self._parameter]

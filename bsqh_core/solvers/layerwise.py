@@ -67,6 +67,7 @@ class LayerwiseSolver(SQHSolver):
         super().__init__(config, dataset, objective, sampler)
         self.layers = self._layers()
         self._chunks: list[Chunk] | None = None
+        quasi_newton(nn.Parameter(self.controls.flat), 1, 1)  # torch's first optimiser takes a second of imports
 
     def _line_search(self, batch: Split, start: Start, eps_hat: float) -> Step:
         self._chunks = None
@@ -145,7 +146,7 @@ class LayerwiseSolver(SQHSolver):
         maps = [*(layer.f for layer in controls[1:]), nn.Identity()]
         found = []
         for control, f in zip(controls, maps, strict=True):
-            first, *_, last = control.parameters()
-            piece = slice(pieces[first].start, pieces[last].stop)
+            own = [pieces[parameter] for parameter in control.parameters()]
+            piece = slice(own[0].start, own[-1].stop)
             found.append(Layer(control, f, piece, control.name in self.controls.names))
         return found

@@ -67,8 +67,8 @@ class _Evaluation(NamedTuple):
 class LBFGSSolver(Solver):
     """One quasi-Newton direction an iteration. Trials are the points of its line search, with ε = 1 / step length.
 
-    The line search may go back to a point that it has tried before others: its trial is then put last. Where it finds no
-    lower point, the next iteration begins anew, along the gradient, as L-BFGS-B does.
+    The line search may go back to a point that it has tried before others: its trial is then put last. Where it finds
+    no lower point, the next iteration begins anew, along the gradient, as L-BFGS-B does.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset, objective: Objective, sampler: BatchSampler) -> None:
@@ -88,7 +88,8 @@ class LBFGSSolver(Solver):
             return seen[-1].value.J, seen[-1].gradient
 
         self._optimizer.step(closure(self._parameter, evaluate))
-        taken = next(i for i, one in enumerate(seen) if torch.equal(one.point, flat))
+        self._refuse_if_diverged(before, float(self.controls.norm(flat - u)))
+        (taken, *_) = [i for i, one in enumerate(seen) if torch.equal(one.point, flat)]
         if not self.network.has_batch_norm:
             self._known = seen[taken]
         tried = [self._trial(u, one, i == taken) for i, one in enumerate(seen[1:], 1)]
@@ -150,6 +151,7 @@ class LBFGSSolver(Solver):
     def _load_method_state(self, state: dict[str, Any]) -> None:
         device = self.controls.flat.device
         moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in state.items()}
-        pairs = {name: list(moved.get(name, ())) for name in ("old_dirs", "old_stps", "ro")}
+        # Each in memory of its own, aligned as before: round-off in their products depends on it.
+        pairs = {name: [row.clone() for row in moved.get(name, ())] for name in ("old_dirs", "old_stps", "ro")}
         self._optimizer.state[self._parameter] = moved | pairs if moved else {}
         self._known = None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.history import History
-from bsqh_core.methods import METHODS
 from bsqh_core.records import Ending, Outcome, State
 
 
@@ -85,7 +84,7 @@ class StoredRun:
 
     def new_history(self) -> History:
         """An empty history for its records."""
-        return History(self.layer_names, self.layer_sizes, METHODS[self.config.method].forward_passes)
+        return History(self.layer_names, self.layer_sizes, self.config.method)
 
     @property
     def resumable(self) -> bool:

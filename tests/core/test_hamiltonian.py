@@ -21,7 +21,8 @@ WIDTHS = (4, 5, 12, 9)
 
 
 def make_solver(network: str = "lenet5", n: int = 40, **settings: object) -> SQHSolver:
-    config = RunConfig(network=network, widths=WIDTHS, dtype="float64", device="cpu", iterations=50, **settings)
+    widths = WIDTHS[: len(NETWORKS[network].widths)]
+    config = RunConfig(network=network, widths=widths, dtype="float64", device="cpu", iterations=50, **settings)
     solver = build_solver(config, make_dataset(n=n, channels=2))
     for layer in solver.network.layers:  # biases and scales away from 0 and 1, or their part would not be seen
         torch.nn.init.normal_(layer.affine.bias, generator=torch.Generator().manual_seed(1))

@@ -1,0 +1,270 @@
+"""What holds for every method in `METHODS`, under every penalty that it declares."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bsqh_core import Dataset, IterationRecord, Outcome, RunConfig, build_solver
+from bsqh_core.errors import ConfigError
+from bsqh_core.export import load_sparse, onnx_bytes, records_csv, result_json, sparse_bytes, trained_network
+from bsqh_core.methods import METHODS
+from bsqh_core.penalties import PENALTIES
+from bsqh_core.records import State
+from bsqh_core.solvers import SOLVERS, layerwise
+from bsqh_core.store import Histories, Store, StoredRun, export_run, import_run
+from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
+from helpers import after_iteration, wait_until, working
+
+PENALTIES_OF = {
+    name: [("none", 0.8), ("l0", 1.0)] if method.smooth else [(p, 0.8) for p in PENALTIES]
+    for name, method in METHODS.items()
+}
+"""Penalties, and shares of their quadratic part, that a method declares that it can do."""
+
+CASES = [(name, penalty, alpha) for name, found in PENALTIES_OF.items() for penalty, alpha in found]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_maximisations() -> Iterator[None]:
+    """Numerical maximisation takes longer than all that is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layerwise, "INNER_ITERATIONS", 2)
+        patch.setattr(layerwise, "INNER_EVALUATIONS", 4)
+        yield
+
+
+def config_of(method: str, **settings: object) -> RunConfig:
+    """A run of a few iterations that the method can do, on mini-batches if it can."""
+    penalty, alpha = PENALTIES_OF[method][-1]
+    common = {
+        "widths": (3, 4, 10, 8),
+        "device": "cpu",
+        "iterations": 6,
+        "penalty": penalty,
+        "alpha": alpha,
+        "rho": 1e-3,
+    }
+    common |= {"batch_size": "full" if METHODS[method].full_batch else 20, "eps0": 0.1, "mu": 2.0, "zeta": 0.5}
+    return RunConfig(method=method, **{**common, **settings})
+
+
+def trace(records: list[IterationRecord]) -> list[tuple]:
+    """Everything but the clock."""
+    names = [field.name for field in fields(IterationRecord) if field.name != "device_seconds"]
+    return [tuple(getattr(record, name) for name in names) for record in records]
+
+
+def test_every_method_has_a_solver_and_the_other_way_round() -> None:
+    assert list(SOLVERS) == list(METHODS)
+    for method in METHODS.values():
+        assert set(method.settings) <= {field.name for field in fields(RunConfig)}
+        assert math.isfinite(method.learning_rate) == ("learning_rate" in method.settings)
+
+
+@pytest.mark.parametrize(("method", "penalty", "alpha"), CASES)
+def test_records_are_well_formed(method: str, penalty: str, alpha: float, dataset: Dataset) -> None:
+    solver = build_solver(config_of(method, penalty=penalty, alpha=alpha), dataset)
+    records = list(solver)
+    assert solver.ending.outcome is Outcome.FINISHED
+    assert solver.ending.reason == "Finished: 6 iterations are done."
+    assert [record.iteration for record in records] == list(range(1, 7))
+    for record in records:
+        numbers = (record.J, record.J_before, record.loss, record.penalty, record.eps, record.eps_hat)
+        assert all(math.isfinite(value) for value in (*numbers, record.step_norm))
+        assert record.loss + record.penalty == record.J
+        assert min(record.loss, record.eps, record.eps_hat) > 0
+        assert (record.penalty == 0) == (penalty == "none")
+        assert record.line_search_steps == sum(not trial.accepted for trial in record.trials)
+        assert not any(trial.accepted for trial in record.trials[:-1])
+        if record.trials and record.trials[-1].accepted:
+            assert record.J == record.trials[-1].J
+            assert record.J_before > record.J
+        assert len(record.nonzeros_by_layer) == len(solver.controls.sizes)
+        assert all(
+            0 <= count <= size for count, size in zip(record.nonzeros_by_layer, solver.controls.sizes, strict=True)
+        )
+    assert records[-1].device_seconds > 0
+    assert sum(record.step_norm for record in records) > 0
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+def test_methods_share_initial_weights_and_batches(batch_size: int | str, dataset: Dataset) -> None:
+    solvers = []
+    for method, facts in METHODS.items():
+        if batch_size == "full" or not facts.full_batch:
+            common = {"penalty": "none", "batch_size": batch_size, "seed": 5}
+            solvers.append(build_solver(config_of(method, **common), dataset))
+    first = solvers[0]
+    assert all(torch.equal(solver.controls.flat, first.controls.flat) for solver in solvers)
+    assert len({solver.step().J_before for solver in solvers}) == 1
+    for solver in solvers:
+        solver.step()
+    drawn = [solver._sampler.draw(solver.dataset.train).x for solver in solvers]
+    assert all(torch.equal(x, drawn[0]) for x in drawn)
+
+
+@pytest.mark.parametrize("settings", [{"network": "modified-lenet"}, {"batch_size": "full"}], ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_checkpoint_continues_the_trajectory_bit_for_bit(
+    method: str, settings: dict, dataset: Dataset, tmp_path: Path
+) -> None:
+    config = config_of(method, iterations=5, **settings)
+    whole = build_solver(config, dataset)
+    records = list(whole)
+    first = build_solver(config, dataset)
+    for _ in range(3):
+        first.step()
+    save_checkpoint(tmp_path / "state", first.state_dict())
+    second = build_solver(config, dataset)
+    second.load_state_dict(load_checkpoint(tmp_path / "state"))
+    assert trace(list(second)) == trace(records[3:])
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_running_averages_move_once_an_iteration(method: str, dataset: Dataset) -> None:
+    settings = {"network": "modified-lenet", "batch_size": "full"}
+    solver = build_solver(config_of(method, iterations=1, **settings), dataset)
+    plain = build_solver(config_of("bsqh", **settings), dataset)
+    solver.step()
+    plain.objective.sweep(plain.dataset.train)
+    for mine, theirs in zip(solver.network.buffers(), plain.network.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_iteration_that_fails_has_not_happened(method: str, dataset: Dataset) -> None:
+    """Memory may run out at any moment; the parameters, and what the method remembers, are as before."""
+    config = config_of(method, network="modified-lenet", iterations=4)
+    solver, whole = build_solver(config, dataset), build_solver(config, dataset)
+    records = [solver.step() for _ in range(2)]
+
+    def fail(difference: torch.Tensor) -> torch.Tensor:
+        raise MemoryError
+
+    solver.controls.norm = fail  # each method needs |||Δu||| once its step is made
+    with pytest.raises(MemoryError):
+        solver.step()
+    del solver.controls.norm
+    assert trace(records + list(solver)) == trace(list(whole))
+
+
+def diverging(method: str) -> RunConfig:
+    """Without bounded activations one large step leads to a larger one."""
+    settings = {"network": "lenet5-caffe", "widths": (3, 4, 10), "penalty": "none", "iterations": 50}
+    return config_of(method, learning_rate=1e12, decay="constant", **settings)
+
+
+@pytest.mark.parametrize("method", [name for name, facts in METHODS.items() if "learning_rate" in facts.settings])
+def test_a_diverging_learning_rate_ends_the_run_and_keeps_finite_parameters(method: str, dataset: Dataset) -> None:
+    solver = build_solver(diverging(method), dataset)
+    records = list(solver)
+    assert solver.ending.outcome is Outcome.DIVERGED
+    assert "smaller learning rate" in solver.ending.reason
+    assert len(records) == solver.iteration < 50
+    assert bool(solver.controls.flat.isfinite().all())
+    again = build_solver(diverging(method), dataset)
+    again.load_state_dict(solver.state_dict())
+    assert again.ending == solver.ending, "it does not go on"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"method": "sgd"}, "SGD needs a smooth objective: choose penalty none, or α = 1"),
+        ({"method": "lbfgs", "penalty": "elastic-net"}, "L-BFGS needs a smooth objective"),
+        ({"method": "sqh-lbfgs", "alpha": 0.99}, "SQH by L-BFGS needs a smooth objective"),
+        ({"method": "lbfgs", "penalty": "none", "batch_size": 20}, "L-BFGS needs the whole training set"),
+        ({"method": "adam", "penalty": "none", "debias": 0.1}, "debias is not for Adam"),
+        ({"method": "iht", "alpha": 1.0, "rho_start": 1e-6}, "rho_start is not for IHT"),
+        ({"method": "prox-sgd", "penalty": "none", "rho_start": 1e-6}, "rho_start needs a penalty"),
+        ({"rho_start": 1e-6, "rho": 0}, "and a ρ above 0"),
+        ({"rho_start": 1e-6, "rho_until": 0.8, "debias": 0.3}, "together at most 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value.values())),
+)
+def test_what_a_method_cannot_do_is_refused(settings: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        RunConfig(**settings)
+
+
+class TestInTheStore:
+    """One race of all methods: paused, resumed, stopped, and resumed by another worker."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+        folder = tmp_path_factory.mktemp("store")
+        settings = {"dataset": "digits", "train_samples": 60, "iterations": 5, "evaluate_every": 2}
+        contestants = [config_of(method, **settings) for method in METHODS]
+        with working(folder) as worker:
+            with worker._lock:
+                race = worker.race(contestants)
+                uids = [run.uid for run in worker.store.race(race)]
+                last = worker.store.race(race)[-1].number
+                after_iteration(worker, 2, lambda number: number == last and worker.want(uids, "pause"))
+            wait_until(lambda: all(run.checkpoint for run in worker.store.race(race)), "the resume states of a pause")
+            assert {run.latest.iterations for run in worker.store.race(race)} == {2}
+            after_iteration(worker, 3, lambda number: number == last and worker.want(uids, "stop"))
+            worker.want(uids, "run")
+            cls.wait(worker.store, race)
+            assert {(run.outcome, run.latest.iterations) for run in worker.store.race(race)} == {(Outcome.STOPPED, 3)}
+        with working(folder) as worker:
+            worker.resume(uids)
+            cls.wait(worker.store, race)
+        store = Store(folder)
+        yield store
+        store.close()
+
+    @staticmethod
+    def wait(store: Store, race: str) -> None:
+        wait_until(lambda: all(run.state is State.ENDED for run in store.race(race)), "the end of the race")
+
+    @pytest.fixture(params=METHODS)
+    def run(self, request: pytest.FixtureRequest, store: Store) -> StoredRun:
+        return next(run for run in store.runs() if run.config.method == request.param)
+
+    def test_its_records_are_those_of_a_run_in_one_piece(self, store: Store, run: StoredRun) -> None:
+        assert (run.outcome, run.latest.iterations) == (Outcome.FINISHED, 5)
+        history = Histories(store).of(run)
+        assert history is not None
+        records = list(build_solver(run.config))
+        for name in ("J", "J_before", "loss", "penalty", "eps", "eps_hat", "step_norm", "line_search_steps"):
+            assert history.column(name).tolist() == [getattr(record, name) for record in records], name
+        rejected = [(r.iteration, trial.eps) for r in records for trial in r.trials if not trial.accepted]
+        assert list(zip(*(column.tolist() for column in history.rejected()), strict=True)) == rejected
+        assert [e.iteration for e in history.evaluated("test")] == [2, 4, 5]
+
+    def test_its_records_can_be_exported(self, store: Store, run: StoredRun) -> None:
+        with zipfile.ZipFile(io.BytesIO(records_csv(store, [run]))) as archive:
+            assert len(archive.read("iterations.csv").splitlines()) == 6
+        (entry,) = json.loads(result_json(store, [run]))["runs"]
+        assert (entry["outcome"], entry["config"]["method"]) == ("finished", run.config.method)
+
+    def test_its_weights_can_be_exported(self, store: Store, run: StoredRun) -> None:
+        network, _ = trained_network(store, run)
+        weights = load_sparse(sparse_bytes(store, run))
+        assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
+        _, difference = onnx_bytes(store, run)
+        assert difference < 1e-4
+
+    def test_it_moves_to_another_machine_with_its_resume_state(
+        self, store: Store, run: StoredRun, tmp_path: Path
+    ) -> None:
+        elsewhere = Store(tmp_path)
+        moved = import_run(elsewhere, export_run(store, run.uid))
+        assert moved.config == run.config
+        solver = build_solver(replace(run.config, iterations=7))
+        solver.load_state_dict(load_checkpoint(elsewhere.checkpoint_path(moved.uid)))
+        assert [record.iteration for record in solver] == [6, 7]
+        elsewhere.close()

@@ -1,0 +1,55 @@
+"""Solvers on linear models, whose optima are known from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bsqh_core import Dataset, RunConfig
+from bsqh_core.controls import Controls
+from bsqh_core.networks import ControlLayer, Network
+from bsqh_core.objective import Loss, Objective
+from bsqh_core.penalties import PENALTIES
+from bsqh_core.sampling import BatchSampler
+from bsqh_core.solvers import SOLVERS, Solver
+
+
+class LeastSquares(Loss):
+    """½ (output − target)², for targets found by the label of their sample."""
+
+    def __init__(self, targets: Sequence[float]) -> None:
+        super().__init__()
+        object.__setattr__(self, "targets", torch.tensor(targets, dtype=torch.float64))
+
+    def total(self, logits: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (logits[:, 0] - self.targets[y]).square().sum()
+
+
+def linear_solver(
+    method: str, x: np.ndarray, y: np.ndarray, loss: Loss | None = None, outputs: int | None = None, **settings: Any
+) -> Solver:
+    """A solver for x ↦ W x without a bias in float64, from W = 0; x is (samples, features), y has class numbers."""
+    config = RunConfig(**{"method": method, "device": "cpu", "dtype": "float64", **settings})
+    dataset = Dataset.from_arrays(train=(x[:, None, None, :], y)).to("cpu", torch.float64)
+    outputs = outputs or dataset.n_classes
+    linear = nn.Linear(x.shape[1], outputs, bias=False, dtype=torch.float64)
+    nn.init.zeros_(linear.weight)
+    network = Network(ControlLayer("linear", linear, nn.Flatten()))
+    penalty = PENALTIES[config.penalty](config.alpha, config.rho)
+    objective = Objective(network, Controls(network), penalty, loss or Loss())
+    return SOLVERS[method](config, dataset, objective, BatchSampler(config.batch_size, torch.Generator()))
+
+
+def classification(samples: int = 90, features: int = 12, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Random features of which the first few tell the class, not without doubt; with all classes in it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(samples, features))
+    weights = np.zeros((features, classes))
+    weights[:4] = rng.normal(size=(4, classes))
+    y = (x @ weights + rng.gumbel(size=(samples, classes))).argmax(1)
+    y[:classes] = range(classes)
+    return x, y
