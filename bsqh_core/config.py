@@ -115,6 +115,21 @@ class RunConfig:
         optional=True,
         least=2,
     )
+    validation_samples: int | None = _setting(
+        int,
+        None,
+        "|V|",
+        "Hold out this many of the training images as validation images (a fixed random subset); none if empty.",
+        optional=True,
+        least=1,
+    )
+    scaling: str = _setting(
+        str,
+        "standardise",
+        "x",
+        "Bytes of images are standardised with mean and deviation of the training images, or only scaled to [0, 1].",
+        choices=lambda: ("standardise", "unit"),
+    )
     network: str = _setting(str, "lenet5", "𝒩", "Network architecture.", choices=lambda: NETWORKS)
     widths: tuple[int, ...] | None = _setting(
         int,

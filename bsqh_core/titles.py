@@ -56,7 +56,7 @@ def setting_text(config: RunConfig, name: str) -> str:
     if name == "dataset":
         return Path(value).name
     if value is None:
-        return "all" if name == "train_samples" else "usual"
+        return {"train_samples": "all", "validation_samples": "none"}.get(name, "usual")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

@@ -103,6 +103,10 @@ def _words(config: RunConfig, name: str) -> str:
             return Path(value).stem
         case "train_samples":
             return "all images" if value is None else f"{value:,} images"
+        case "validation_samples":
+            return "no validation images" if value is None else f"{value:,} validation images"
+        case "scaling":
+            return {"standardise": "standardised images", "unit": "images in [0, 1]"}[value]
         case "widths":
             return "default widths" if value is None else f"widths {'-'.join(map(str, value))}"
         case "penalty":

@@ -23,6 +23,8 @@ TIE = 0.01
 _MEANING_OF_J = {
     "dataset": "data set",
     "train_samples": "training images",
+    "validation_samples": "validation images",
+    "scaling": "the scaling of images",
     "network": "network",
     "widths": "widths",
     "penalty": "penalty",

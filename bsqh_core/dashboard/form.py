@@ -23,6 +23,8 @@ _OWN_FILE = "own file"
 LABELS = {
     "dataset": "Data set",
     "train_samples": "Images |B|",
+    "validation_samples": "Validation images |V|",
+    "scaling": "Images are",
     "network": "Architecture",
     "widths": "Widths",
     "penalty": "Penalty R",
@@ -56,10 +58,12 @@ _TITLES = {
     "network": {name: item.title for name, item in NETWORKS.items()},
     "penalty": {name: item.title for name, item in PENALTIES.items()},
     "method": {name: item.label for name, item in METHODS.items()} | {"bsqh": "bSQH (ω)", "sqh": "SQH (ζ)"},
+    "scaling": {"standardise": "standardised", "unit": "scaled to [0, 1]"},
     "decay": {"cosine": "half a cosine", "constant": "none"},
     "weighted_mean": {"weights": "its sum of weights", "samples": "its number of samples"},
     "device": {"auto": "automatic", "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"},
 }
+_EMPTY = {"train_samples": "all", "validation_samples": "none"}
 _STEPS = {
     **{"alpha": 0.05, "rho": 1e-4, "zeta": 0.01, "mu": 0.1, "eta": 1e-9, "eps0": 0.1, "learning_rate": 1e-3},
     **{"momentum": 0.05, "keep": 0.01, "rho_start": 1e-5, "rho_until": 0.05, "debias": 0.05},
@@ -74,7 +78,8 @@ _ADVANCED = (
     ("rho_start", "rho_until"),
     ("debias",),
     ("seed", "evaluate_every"),
-    ("train_samples",),
+    ("train_samples", "validation_samples"),
+    ("scaling",),
     ("widths",),
     ("device",),
     ("dtype",),
@@ -225,7 +230,7 @@ def _field(name: str, disabled: bool = False) -> Any:
         usual = "usual" if spec.optional else None
         return st.number_input(label, value=None, step=_STEPS[name], format="%g", placeholder=usual, **common)
     # No min_value: the browser would keep a refused number on the screen and the old one in use.
-    return st.number_input(label, value=None, step=1, placeholder="all" if spec.optional else None, **common)
+    return st.number_input(label, value=None, step=1, placeholder=_EMPTY.get(name), **common)
 
 
 def _help(name: str) -> str:

@@ -107,6 +107,10 @@ class Scaling:
         """uint8 images (N, C, H, W) as float32, standardised, on their device."""
         return x.float().div_(255).sub_(self.mean.to(x.device)).div_(self.std.to(x.device))
 
+    def unit(self) -> Scaling:
+        """Mean 0 and deviation 1, which leave images in [0, 1]."""
+        return Scaling(torch.zeros_like(self.mean), torch.ones_like(self.std))
+
 
 def scaling_of(train: Tensor) -> Scaling:
     """The scaling that standardises uint8 training images (N, C, H, W); a constant channel is only centred."""

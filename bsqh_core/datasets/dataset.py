@@ -13,7 +13,7 @@ from bsqh_core.datasets.arrays import Scaling, checked_classes, images_tensor, l
 from bsqh_core.errors import DataError
 
 # Not the seed of a run: runs that differ in their seed must train on the same images.
-_SUBSET_SEED = 20250101
+_SUBSET_SEED, _VALIDATION_SEED = 20250101, 20250102
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +176,32 @@ class Dataset:
         chosen = torch.randperm(total, generator=torch.Generator().manual_seed(_SUBSET_SEED))[:n]
         chosen = chosen.to(self.train.x.device)
         return replace(self, train=Split(self.train.x[chosen], self.train.y[chosen]))
+
+    def with_validation(self, n: int) -> Dataset:
+        """The same data set with `n` of its training images held out for validation, always the same random ones.
+
+        Images stay standardised as in the whole set.
+
+        Raises
+        ------
+        DataError
+            If there are validation images of its own, or fewer than n + 1 training images.
+        """
+        if self.validation is not None and len(self.validation) == n:
+            return self  # held out already
+        total = len(self.train)
+        if self.validation is not None:
+            raise DataError(f"{self.title} has validation images of its own: leave validation_samples empty.")
+        if not 1 <= n < total:
+            raise DataError(f"{self.title} has {total:,} training images: hold out 1 to {total - 1:,}, not {n:,}.")
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(_VALIDATION_SEED)).to(self.train.x.device)
+        held, rest = order[:n], order[n:].sort().values
+        splits = [Split(self.train.x[index], self.train.y[index]) for index in (rest, held)]
+        return replace(self, train=splits[0], validation=splits[1])
+
+    def scaled_to_unit(self) -> Dataset:
+        """The same data set, whose uint8 images `to` scales to [0, 1] and does not standardise."""
+        return self if self.scaling is None or self.standardised else replace(self, scaling=self.scaling.unit())
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Dataset:
         """The same data set ready for training: on `device`, images standardised, as `dtype`, channels-last.

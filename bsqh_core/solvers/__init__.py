@@ -49,6 +49,10 @@ def prepare_dataset(config: RunConfig, dataset: Dataset | None = None) -> Datase
     """
     device, dtype = pick_device(config.device, config.dtype), getattr(torch, config.dtype)
     dataset = dataset or load_dataset(config.dataset)
+    if config.scaling == "unit":
+        dataset = dataset.scaled_to_unit()
+    if config.validation_samples is not None:
+        dataset = dataset.with_validation(config.validation_samples)
     if config.train_samples is not None:
         dataset = dataset.subset(config.train_samples)
     return dataset.to(device, dtype)

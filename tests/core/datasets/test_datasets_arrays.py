@@ -177,6 +177,33 @@ def test_a_subset_is_random_fixed_and_nested():
     assert data.subset(500).train is data.train
 
 
+def test_validation_images_are_held_out_once_and_fixed() -> None:
+    data = numbered(500).with_validation(100)
+    held, kept = (split.x[:, 0, 0, 0].tolist() for split in (data.validation, data.train))
+    assert sorted(held + kept) == list(range(500))
+    assert held != sorted(held), "they are random"
+    assert numbered(500).with_validation(100).validation.x[:, 0, 0, 0].tolist() == held
+    assert data.with_validation(100) is data
+    assert set(data.subset(50).train.x[:, 0, 0, 0].tolist()).isdisjoint(held)
+
+
+@pytest.mark.parametrize(("data", "n", "says"), [(20, 20, "hold out 1 to 19, not 20"), (20, 0, "hold out 1 to 19")])
+def test_an_impossible_hold_out_says_what_is_possible(data: int, n: int, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        numbered(data).with_validation(n)
+
+
+def test_validation_images_of_its_own_are_not_replaced() -> None:
+    with pytest.raises(DataError, match="validation images of its own"):
+        numbered(20).with_validation(5).with_validation(3)
+
+
+def test_images_that_are_only_scaled_lie_between_0_and_1() -> None:
+    x = np.array([0, 51, 255] * 16, np.uint8).reshape(3, 4, 4)
+    data = Dataset.from_arrays(train=(x, np.arange(3))).scaled_to_unit().to("cpu", torch.float32)
+    assert data.train.x[0, 0, 0, :3].tolist() == pytest.approx([0.0, 0.2, 1.0])
+
+
 def test_a_subset_leaves_the_global_generator_alone():
     data = numbered(20)
     before = torch.random.get_rng_state()
