@@ -1,7 +1,7 @@
 # Everything happens in a virtual environment, .venv unless VENV says otherwise.
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= 0
+JOBS ?= 2
 BIN = $(VENV)/bin
 
 .PHONY: app test lint browser clean

@@ -13,7 +13,7 @@ import torch
 
 from bsqh_core import Dataset
 from bsqh_core.datasets import load_dataset
-from bsqh_core.experiments.machine import processor
+from bsqh_core.machine import processor
 
 
 def digits(n: int) -> Dataset:

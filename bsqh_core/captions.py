@@ -23,6 +23,13 @@ from bsqh_core.records import EvaluationRecord
 
 FigureKind = Literal["loss", "epsilon", "sparsity", "accuracy"]
 
+_TITLES: dict[FigureKind, str] = {
+    "loss": "Objective, loss and penalty",
+    "epsilon": "Augmentation weight ε",
+    "sparsity": "Sparsity by layer",
+    "accuracy": "Held-out accuracy and AUC",
+}
+
 # Names, and decimals: None for three digits.
 _QUANTITIES: dict[Quantity, tuple[str, int | None]] = {
     "J": ("Objective J", None),
@@ -31,6 +38,13 @@ _QUANTITIES: dict[Quantity, tuple[str, int | None]] = {
     "line search": ("Line-search steps so far", 0),
     "eps": ("Accepted augmentation weight ε", None),
 }
+
+
+def heading(history: History, figure: FigureKind) -> str:
+    """The heading of `<figure>_figure(history, ...)`."""
+    if figure == "epsilon" and not history.method.line_search:
+        return "Inverse learning rate"
+    return _TITLES[figure]
 
 
 def describe(history: History, figure: FigureKind) -> str:

@@ -100,7 +100,12 @@ def _add_reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help=f"the seeds 0 … N − 1 (default: {SEEDS})")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these rows, as in omega5 sqh")
     parser.add_argument(
-        "--scale", type=float, default=1.0, metavar="S", help="this share of iterations and images, for a quick look"
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="for a quick look: this share of iterations and, in rows that train on a part of the images, of images "
+        "and batch size",
     )
     parser.add_argument("--store", type=Path, metavar="FOLDER", help="where runs are kept (default: dashboard's store)")
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="of the results files (default: docs/results)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -352,11 +352,13 @@ class RunConfig:
             problems["rho_until"] = "rho_until and debias are shares of the same iterations: together at most 1."
         return problems
 
-    def without_unread_by(self, method: str) -> RunConfig:
-        """The same configuration, with what this method does not read at its default."""
-        usual: dict[str, Any] = {item.name: item.default for item in fields(self)}
-        unread = set(OWN_SETTINGS) - set(METHODS[method].settings)
-        return replace(self, **{name: usual[name] for name in unread})
+    def reads(self, name: str) -> bool:
+        """Whether this run depends on a field: many are for some methods, or with some other fields, alone."""
+        if name in ("alpha", "rho"):
+            return self.penalty != "none"
+        if name == "rho_until" and self.rho_start is None:
+            return False
+        return name not in OWN_SETTINGS or name in METHODS[self.method].settings
 
     @classmethod
     def spec(cls, name: str) -> FieldSpec:

@@ -33,8 +33,9 @@ class Method:
     line_search : bool
         Whether it tries candidates; others evaluate the objective once an iteration, before their step.
     forward_passes : int
-        Forward sweeps over the batch in an iteration that rejects no trial. What `sqh-lbfgs` computes inside its
-        layers is not among them.
+        Forward sweeps over the batch in an iteration that rejects no trial. Not among them are what `sqh-lbfgs`
+        computes inside its layers, with the states and costates that it needs there, and the one sweep of `lbfgs` at
+        the initial weights.
     learning_rate : float
         Used where the configuration has none; NaN for methods without one.
     """
@@ -120,8 +121,8 @@ METHODS = {
         learning_rate=1e-3,
     ),
     "iht": Method(
-        "Iterative hard thresholding: after each step with momentum only the largest weights stay "
-        "(Blumensath, Davies 2008; Jin et al. 2016)",
+        "Iterative hard thresholding: by turns all weights are trained, and only the largest ones, by SGD "
+        "(Jin, Yuan, Feng, Yan 2016)",
         "IHT",
         ("keep", *_STEPS, "momentum"),
         "keep",

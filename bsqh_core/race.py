@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 from bsqh_core.config import RunConfig
 from bsqh_core.errors import ConfigError
-from bsqh_core.methods import METHODS
+from bsqh_core.methods import METHODS, OWN_SETTINGS
 
 MOST_CONTESTANTS = 6
 MOST_SEEDS = 20
@@ -36,9 +37,22 @@ def suited(config: RunConfig, name: str) -> RunConfig:
     Methods that need a smooth objective take the quadratic part of the penalty alone, αρ/2 ‖u‖²; those that need
     the whole training set take it. What the method does not read is at its default.
     """
-    method = METHODS[name]
+    method, usual = METHODS[name], {item.name: item.default for item in fields(RunConfig)}
+    changes: dict[str, Any] = {item: usual[item] for item in OWN_SETTINGS if item not in method.settings}
     if method.smooth and config.penalty != "none":
-        config = replace(config, penalty="elastic-net", alpha=1.0, rho=config.alpha * config.rho)
+        quadratic = config.alpha * config.rho
+        changes |= {"penalty": "elastic-net", "alpha": 1.0, "rho": quadratic} if quadratic else {"penalty": "none"}
     if method.full_batch:
-        config = replace(config, batch_size="full")
-    return replace(config.without_unread_by(name), method=name)
+        changes["batch_size"] = "full"
+    return replace(config, method=name, **changes)
+
+
+def in_common(contestants: Sequence[RunConfig]) -> RunConfig:
+    """The configuration that `contestants` were made of, as far as they tell."""
+    first = min(contestants, key=lambda config: (METHODS[config.method].smooth, METHODS[config.method].full_batch))
+    sizes = [config.batch_size for config in contestants if not METHODS[config.method].full_batch]
+    changes: dict[str, Any] = {"batch_size": sizes[0]} if sizes else {}
+    for name in OWN_SETTINGS:
+        values = [getattr(config, name) for config in contestants if config.reads(name)]
+        changes |= {name: values[0]} if values else {}
+    return replace(first, method="bsqh", **changes)

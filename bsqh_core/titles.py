@@ -51,12 +51,19 @@ def method_text(config: RunConfig) -> str:
 
 
 def setting_text(config: RunConfig, name: str) -> str:
-    """The value of a setting, in words; of a data set of one's own, its file's name without its folder."""
+    """The value of a setting, in words; of a data set of one's own, its file's name without its folder.
+
+    A dash, if the run does not depend on it.
+    """
     value: Any = getattr(config, name)
+    if not config.reads(name):
+        return "–"
     if name == "dataset":
         return Path(value).name
     if value is None:
-        return {"train_samples": "all", "validation_samples": "none"}.get(name, "usual")
+        usual = {"train_samples": "all", "validation_samples": "none", "rho_start": "constant"}
+        usual["learning_rate"] = f"{METHODS[config.method].learning_rate:g}"
+        return usual.get(name, "usual")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

@@ -8,6 +8,7 @@ from bsqh_core.dashboard.form import fill_form, form_is_fresh
 from bsqh_core.dashboard.navigation import require_router
 from bsqh_core.dashboard.race import current_race, fill_contestants, named_race, other_races, race_form, race_view
 from bsqh_core.dashboard.runs import follow_changes
+from bsqh_core.race import in_common
 
 require_router(__file__)
 
@@ -24,13 +25,13 @@ starts at the mean of the last $\omega + 1$ accepted weights. What does memory s
 which bSQH comes.
 """
 
-st.header("Race: SQH against bSQH", anchor=False)
+st.header("Race: the same start, several methods", anchor=False)
 view_from_address()
 wanted, problems = config_from_address(st.query_params)
 race = named_race()
 if not race and wanted is None:
     race = current_race()
-if form_is_fresh() and (shown := race[0].config if race else wanted):
+if form_is_fresh() and (shown := in_common([run.config for run in race]) if race else wanted):
     fill_form(shown)
 fill_contestants(race)
 if not race:

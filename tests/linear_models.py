@@ -1,4 +1,4 @@
-"""Solvers on linear models, whose optima are known from elsewhere."""
+"""Small problems for solvers: tiny networks, and linear models, whose optima are known from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from torch import Tensor, nn
 
 from bsqh_core import Dataset, RunConfig
 from bsqh_core.controls import Controls
-from bsqh_core.networks import ControlLayer, Network
+from bsqh_core.networks import NETWORKS, ControlLayer, Network
 from bsqh_core.objective import Loss, Objective
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler
 from bsqh_core.solvers import SOLVERS, Solver
+
+
+def small(method: str, network: str = "lenet5", **settings: Any) -> RunConfig:
+    """Ten iterations of a tiny network in float64."""
+    widths = (3, 4, 10, 8)[: len(NETWORKS[network].widths)]
+    common = {"network": network, "widths": widths, "device": "cpu", "dtype": "float64", "iterations": 10}
+    return RunConfig(method=method, **{**common, **settings})
 
 
 class LeastSquares(Loss):

@@ -12,7 +12,7 @@ import numpy as np
 
 from bsqh_core.config import RunConfig
 from bsqh_core.history import History
-from bsqh_core.methods import METHODS, OWN_SETTINGS
+from bsqh_core.methods import METHODS
 from bsqh_core.records import EvaluationRecord
 
 Quantity = Literal["J", "accuracy", "sparsity", "line search", "eps"]
@@ -73,8 +73,7 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     for config in configs:
         method = METHODS[config.method]
         first = [method.tells] if method.tells else []
-        # Of what only some methods read, others that read it agree in general: ω tells bSQH from bSQH.
-        rest = [name for name in differing if name not in first and _is_read(config, name)]
+        rest = [name for name in differing if name not in first and config.reads(name)]
         full = ", ".join([method.label, *(_words(config, name) for name in (*first, *rest))])
         label, number = full, 1
         while label in chosen:
@@ -82,11 +81,6 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
             label = f"{full} ({number})"
         chosen.append(label)
     return chosen
-
-
-def _is_read(config: RunConfig, name: str) -> bool:
-    """Whether the method of `config` reads this field."""
-    return name not in OWN_SETTINGS or name in METHODS[config.method].settings
 
 
 def _words(config: RunConfig, name: str) -> str:

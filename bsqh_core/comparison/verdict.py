@@ -188,6 +188,8 @@ def _limits(entries: Sequence[Entry], target: float, smooth: bool) -> list[str]:
     differing = differing_fields([entry.config for entry in entries])
     if names := [_MEANING_OF_J[name] for name in differing if name in _MEANING_OF_J]:
         said.append(f"They differ in {_and(names)}, so J does not mean the same for all of them.")
+    if any(entry.config.rho_start is not None or entry.config.debias for entry in entries):
+        said.append("While ρ grows, and once there is none, J changes its meaning: what they end with says more.")
     if "batch_size" in differing:
         said.append("Their batches differ in size, and with it what one forward evaluation costs.")
     if len({entry.machine for entry in entries}) > 1:

@@ -117,9 +117,9 @@ def _differences(entries: Sequence[Entry]) -> None:
         }
         st.table(pd.DataFrame.from_dict(table, orient="index"), border="horizontal")
     with st.expander("What they have in common", icon=":material/tune:"):
-        first = next(iter(configs.values()))
-        common = [name for name in LABELS if name not in (*differing, "seed")]
+        read = {name: config for name in LABELS for config in configs.values() if config.reads(name)}
+        common = {name: config for name, config in read.items() if name not in (*differing, "seed")}
         st.table(
-            pd.DataFrame({"value": {LABELS[name]: plain(setting_text(first, name)) for name in common}}),
+            pd.DataFrame({"value": {LABELS[name]: plain(setting_text(own, name)) for name, own in common.items()}}),
             border="horizontal",
         )

@@ -41,12 +41,6 @@ _X_TITLES: dict[XAxis, str] = {
     "relative": "relative time T%",
     "evaluations": "forward evaluations",
 }
-_CHARTS: dict[FigureKind, str] = {
-    "loss": "Objective, loss and penalty",
-    "epsilon": "Augmentation weight ε",
-    "sparsity": "Sparsity by layer",
-    "accuracy": "Held-out accuracy and AUC",
-}
 
 
 def run_view(uid: str) -> None:
@@ -234,7 +228,7 @@ def charts(run: StoredRun, history: History, whole: History | None = None) -> No
     columns = st.columns(2)
     for place, (kind, figure) in enumerate(drawn.items()):
         with columns[place % 2]:
-            title = _CHARTS[kind]
+            title = captions.heading(history, kind)
             st.markdown(f"##### {title}")
             alt = f"{title}. {captions.describe(history, kind)}"
             live_plot(figures.with_x_end(figure, x_end), key=f"{kind}_{run.uid}", alt=alt, height=340)

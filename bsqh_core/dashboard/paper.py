@@ -14,12 +14,12 @@ from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.address import follow_address, write_address
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.live_plot import live_plot
-from bsqh_core.dashboard.paper_table import legend_of, table_of, tally, verdict_of
+from bsqh_core.dashboard.paper_table import formula, legend_of, table_of, tally, verdict_of
 from bsqh_core.dashboard.results import results_of
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.datasets import DATASETS, data_directory
 from bsqh_core.errors import ConfigError, UserError
-from bsqh_core.experiments import Experiment, Results, RunResult
+from bsqh_core.experiments import SEEDS, Experiment, Results, RunResult
 from bsqh_core.experiments.paper import FIGURE_2_ITERATIONS, PAPER
 from bsqh_core.experiments.published import FIGURE_4
 from bsqh_core.records import EvaluationRecord, Outcome
@@ -40,12 +40,15 @@ def overall() -> None:
         except UserError:  # its own tab tells
             continue
     count = tally(pairs)
-    judged = count.agree + count.differ
     st.markdown(
         "Every row of the tables of Hofmann and Borzì 2025 (**HB25**) and the runs of its Figures 2 and 4, with its "
         f"settings, over several seeds. So far **{count.measured} of {count.published}** published values are "
-        "measured here"
-        + (f"; of {judged} with a published spread **{count.agree} agree, {count.differ} differ**." if judged else ".")
+        f"measured here. {count.judged} of them have a published spread and {SEEDS} seeds"
+        + (
+            f": **{count.within} within 2 σ, {count.differ} differ{'s' * (count.differ == 1)}**."
+            if count.judged
+            else "."
+        )
     )
 
 
@@ -81,7 +84,7 @@ def experiment_view(experiment: Experiment) -> None:
         _train_rows(experiment, None)
         return
     verdict = verdict_of(experiment, results)
-    st.markdown(verdict)
+    st.markdown(formula(verdict))
     if draw := {"figure2": _figure_2, "figure4": _figure_4}.get(experiment.name):
         draw(results)
     st.table(

@@ -9,25 +9,27 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bsqh_core.experiments import Experiment, Quantity, Results, RowResults, Summary, summary_of
+from bsqh_core.experiments import SEEDS, Experiment, Quantity, Results, RowResults, Summary, summary_of
 from bsqh_core.experiments.document import FAR_MARK, NOT_YET, measured_text, published_text
 from bsqh_core.titles import plain
 
 DIFFERS = f":orange-badge[{FAR_MARK} differs]"
-AGREES = ":green-badge[≈ agrees]"
+WITHIN = ":green-badge[within 2 σ]"
 _SPREAD = "± is one standard deviation over seeds."
 _VERDICTS = (
-    f"{FAR_MARK} *differs*: the means are more than two published standard deviations apart; ≈ *agrees*: they are not."
+    f"{FAR_MARK} *differs*: the means are more than two published standard deviations σ apart; *within 2 σ*: they are "
+    f"not. Neither is said of fewer than {SEEDS} seeds."
 )
-_LETTERS = {"B": "B", "ω": r"\omega", "ζ": r"\zeta"}
+_LETTERS = {"B": "B", "l": "l", "ω": r"\omega", "ζ": r"\zeta"}
 _SYMBOLS = {
     "ACC": "share of the test images that get their class",
     "AUC": "area under the ROC curve, mean over classes",
     "J_B": "objective $J = L + \\rho\\sum_l R(u_l)$ over all training images $B$",
     "Sp": "share of the parameters that are zero",
     "line-search": "trials of $\\epsilon$ that were rejected",
-    "Δh": "how far the last step is from maximising the augmented Hamiltonian of each layer, summed over layers",
-    "Δu": "summed lengths of the last six steps",
+    "Δh": "how far the next step is from maximising the augmented Hamiltonian of each layer, summed over layers",
+    "Δu": "summed lengths $\\sum_l\\|\\Delta u_l\\|_2$ of the next six steps",
+    "dim U_l": "number of parameters of a layer",
     "device seconds": "time of training, evaluations not counted",
     "best": "at the iteration with the greatest accuracy on the test images",
     "selected": "at the iteration with the greatest accuracy on the validation images, as one would choose it",
@@ -35,12 +37,19 @@ _SYMBOLS = {
 
 
 class Tally(NamedTuple):
-    """How many published values there are, how many of them were measured, and what became of those with a spread."""
+    """How many published values there are, how many of them were measured, and the verdicts.
+
+    A verdict takes a published spread and `SEEDS` runs.
+    """
 
     published: int
     measured: int
-    agree: int
+    within: int
     differ: int
+
+    @property
+    def judged(self) -> int:
+        return self.within + self.differ
 
 
 def table_of(experiment: Experiment, results: Results) -> pd.DataFrame:
@@ -61,7 +70,7 @@ def table_of(experiment: Experiment, results: Results) -> pd.DataFrame:
 
 def formula(text: str) -> str:
     """A title in Markdown, with subscripts."""
-    return re.sub(r"(J?)\\_([Bωζ])", lambda found: f"${found[1]}_{{{_LETTERS[found[2]]}}}$", plain(text))
+    return re.sub(r"([JU]?)\\_([Blωζ])\b", lambda found: f"${found[1]}_{{{_LETTERS[found[2]]}}}$", plain(text))
 
 
 def _cell(row: RowResults, quantity: Quantity) -> str:
@@ -71,14 +80,14 @@ def _cell(row: RowResults, quantity: Quantity) -> str:
 
 
 def _values(row: RowResults, quantity: Quantity) -> list[str]:
-    """What was published, what was measured, and of how many seeds with what verdict."""
+    """What was published, what was measured, and of how many seeds with what verdict, if they are enough for one."""
     summary = summary_of(row, quantity)
     published = published_text(summary.published, quantity)
     if not summary.n:
         return [published, f"*{NOT_YET}*"]
     mean, most = _parted(measured_text(replace(summary, differs=None), quantity, summary.n))
-    seeds = f"{summary.n} seed{'s' * (summary.n > 1)}"
-    verdict = "" if summary.differs is None else f" {DIFFERS if summary.differs else AGREES}"
+    seeds = f"{summary.n} of {SEEDS} seeds" if summary.n < SEEDS else f"{summary.n} seeds"
+    verdict = "" if summary.differs is None else f" {DIFFERS if summary.differs else WITHIN}"
     return [published, f"**{mean}**{most}", seeds + verdict]
 
 
@@ -96,22 +105,25 @@ def tally(pairs: Iterable[tuple[Experiment, Results]]) -> Tally:
 
 
 def verdict_of(experiment: Experiment, results: Results) -> str:
-    """Whether an experiment's numbers are confirmed, in a sentence or two."""
+    """Whether an experiment's numbers are confirmed, in a sentence or two of plain text."""
     count = tally([(experiment, results)])
     if not count.published:
         return "HB25 shows curves, and prints no numbers beside them."
     if not count.measured:
         return f"{NOT_YET.capitalize()}."
     text = f"{count.measured} of {count.published} published values are measured here"
-    if not count.agree + count.differ:
+    if not _may_be_judged(experiment, results):
         return f"{text}; HB25 prints no spread to judge them by."
-    text += f": {count.agree} agree{'s' * (count.agree == 1)}, {count.differ} differ{'s' * (count.differ == 1)}"
+    text += f", {count.judged} of them with a published spread and {SEEDS} seeds"
+    if not count.judged:
+        return f"{text}."
+    text += f": {count.within} within 2 σ, {count.differ} differ{'s' * (count.differ == 1)}"
     apart = [
         f"{quantity.title} of {row.title}"
         for row, quantity, summary in _published(experiment, results)
         if summary.differs
     ]
-    return formula(text + (f" ({'; '.join(apart)})." if apart else "."))
+    return text + (f" ({'; '.join(apart)})." if apart else ".")
 
 
 def legend_of(experiment: Experiment, results: Results) -> list[str]:
@@ -121,10 +133,16 @@ def legend_of(experiment: Experiment, results: Results) -> list[str]:
         for symbol, meaning in _SYMBOLS.items()
         if any(symbol in quantity.title for quantity in experiment.quantities)
     ]
-    count = tally([(experiment, results)])
     sentences = [f"{'; '.join(used)}."] if used else []
-    sentences += [_VERDICTS] if count.agree + count.differ else []
-    return [*sentences, _SPREAD] if any(row.runs for row in results.rows) or count.published else sentences
+    sentences += [_VERDICTS] if _may_be_judged(experiment, results) else []
+    measured, published = any(row.runs for row in results.rows), _published(experiment, results)
+    return [*sentences, _SPREAD] if measured or published else sentences
+
+
+def _may_be_judged(experiment: Experiment, results: Results) -> bool:
+    """Whether anything is measured of which a spread was published."""
+    found = (summary for _, _, summary in _published(experiment, results) if summary.n)
+    return any(summary.published and summary.published.std is not None for summary in found)
 
 
 def _published(experiment: Experiment, results: Results) -> list[tuple[RowResults, Quantity, Summary]]:

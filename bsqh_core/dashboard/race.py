@@ -19,7 +19,7 @@ from bsqh_core.dashboard.service import store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import ConfigError
 from bsqh_core.methods import METHODS
-from bsqh_core.race import MOST_SEEDS, contestants
+from bsqh_core.race import MOST_SEEDS, contestants, in_common
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
 from bsqh_core.titles import describe, plain, race_title, status_words
@@ -134,7 +134,7 @@ def _race_view(name: str, interval: float | None) -> None:
     runs = store().race(name)
     if not runs or refresh_interval(runs) != interval:
         st.rerun()
-    config = runs[0].config
+    config = in_common([run.config for run in runs])
     title, buttons = st.columns([3, 2], vertical_alignment="bottom")
     title.subheader(plain(race_title(runs)), anchor=False)
     with buttons.container(horizontal=True, horizontal_alignment="right"):
@@ -182,9 +182,8 @@ def other_races(shown: Sequence[StoredRun]) -> None:
         for name in names:
             runs = store().race(name)
             text, buttons = st.columns([4, 1], vertical_alignment="center")
-            text.markdown(
-                f"**{plain(race_title(runs))}** · {status_words(runs)}  \n{describe(runs[0].config, of_a_race=True)}"
-            )
+            common = describe(in_common([run.config for run in runs]), of_a_race=True)
+            text.markdown(f"**{plain(race_title(runs))}** · {status_words(runs)}  \n{common}")
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 st.button("Show", key=f"show_{name}", on_click=_show, args=(name,))
 

@@ -58,9 +58,10 @@ def table_of(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 
 def _cell(config: RunConfig, name: str) -> Any:
-    """A number where all values of the column are numbers, else text."""
+    """A number where all values of the column are numbers, else text; None where the run does not depend on it."""
     value = getattr(config, name)
-    return value if isinstance(value, float) else setting_text(config, name)
+    number = RunConfig.spec(name).kind is float and not RunConfig.spec(name).optional
+    return (value if config.reads(name) else None) if number else setting_text(config, name)
 
 
 def chosen_runs() -> list[StoredRun]:

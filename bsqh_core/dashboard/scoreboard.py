@@ -15,14 +15,12 @@ from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.results import results_of
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import UserError
-from bsqh_core.experiments import EXPERIMENTS, RowResults
+from bsqh_core.experiments import EXPERIMENTS, Results, RowResults
 from bsqh_core.experiments.literature import CAVEAT, LITERATURE
 from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.titles import plain
 
-SHOWN = ("scoreboard", "record")
-_COMMAND = "python -m bsqh_core reproduce scoreboard"
 _NETWORK, _METHODS = "scoreboard_network", "scoreboard_methods"
 _REPORTED = [Reported(point.label, point.error_percent, point.nonzeros) for point in LITERATURE]
 
@@ -42,11 +40,12 @@ def scoreboard() -> None:
         "its seeds with bars of ± one standard deviation; down and to the left is better. On the **Pareto front** "
         "nothing is both sparser and more accurate."
     )
-    lines = _filtered(measured_lines())
+    results = _results()
+    lines = _filtered([line for row in results.rows if (line := line_of(row))] if results else [])
     placed = [line.placed for line in lines]
-    if not placed:
+    if results and not placed:
         st.info("Nothing of this is measured yet. Measure it:", icon=":material/hourglass_empty:")
-        st.code(_COMMAND, language="sh", wrap_lines=True)
+        st.code(results.command, language="sh", wrap_lines=True)
     live_plot(
         figures.scoreboard_figure(placed, _REPORTED),
         key="scoreboard",
@@ -62,19 +61,13 @@ def scoreboard() -> None:
     _published()
 
 
-def measured_lines() -> list[Line]:
-    """Every setting that has been measured; a notice for a results file that cannot be read."""
-    lines = []
-    for name in SHOWN:
-        if (experiment := EXPERIMENTS.get(name)) is None:
-            continue
-        try:
-            rows = results_of(experiment).rows
-        except UserError as error:
-            st.error(plain(str(error)), icon=":material/database_off:")
-            continue
-        lines += [line for row in rows if (line := line_of(row))]
-    return lines
+def _results() -> Results | None:
+    """What has been measured; a notice where its file cannot be read."""
+    try:
+        return results_of(EXPERIMENTS["scoreboard"])
+    except UserError as error:
+        st.error(plain(str(error)), icon=":material/database_off:")
+        return None
 
 
 def line_of(row: RowResults) -> Line | None:

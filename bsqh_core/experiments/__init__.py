@@ -12,20 +12,22 @@ For pages:
 `EXPERIMENTS` holds an `Experiment` (title, sentence, rows, quantities) by name. `load_results(name, folder, scale)`
 reads its results file, `<folder>/<name>.json`, into `Results` → `RowResults` → `RunResult` (curve, confusion, best,
 selected, device, versions …), and raises a `UserError` with a sentence where that is damaged. `results_directory()` is
-the folder where none is given: `BSQH_RESULTS`, else `docs/results`. `summary_of(row, quantity)` and
-`summaries(row, quantities)` give mean, spread and the verdict against the published figure, in the units of the table;
+the folder where none is given: `BSQH_RESULTS`, else `docs/results`. `summary_of(row, quantity)` gives mean, spread and,
+from `SEEDS` runs on, the verdict against the published figure, in the units of the table;
 `format(mean, quantity.digits)` writes it.
 """
 
 from bsqh_core.experiments.catalogue import EXPERIMENTS
-from bsqh_core.experiments.experiment import Experiment, Quantity, Row
+from bsqh_core.experiments.experiment import SEEDS, Experiment, Quantity, Row
 from bsqh_core.experiments.files import load_results, results_directory
 from bsqh_core.experiments.published import Published
-from bsqh_core.experiments.results import Curve, Evaluated, Results, RowResults, RunResult, Versions
-from bsqh_core.experiments.statistics import Summary, summaries, summary_of
+from bsqh_core.experiments.results import Curve, Evaluated, Results, RowResults, RunResult
+from bsqh_core.experiments.statistics import Summary, summary_of
+from bsqh_core.machine import Versions
 
 __all__ = [
     "EXPERIMENTS",
+    "SEEDS",
     "Curve",
     "Evaluated",
     "Experiment",
@@ -39,6 +41,5 @@ __all__ = [
     "Versions",
     "load_results",
     "results_directory",
-    "summaries",
     "summary_of",
 ]

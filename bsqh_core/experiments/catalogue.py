@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from bsqh_core.experiments.experiment import Experiment
 from bsqh_core.experiments.paper import PAPER
-from bsqh_core.experiments.scoreboard import SCOREBOARD
+from bsqh_core.experiments.scoreboard import SCOREBOARD, TUNING
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (*PAPER, SCOREBOARD)}
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (*PAPER, SCOREBOARD, TUNING)}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bsqh_core.errors import UserError
 from bsqh_core.experiments.experiment import Experiment, Quantity
-from bsqh_core.experiments.files import write_text
+from bsqh_core.experiments.files import alone, read_results, write_text
 from bsqh_core.experiments.published import Published
 from bsqh_core.experiments.results import Results, RowResults, RunResult
 from bsqh_core.experiments.statistics import Summary, summary_of
@@ -27,22 +27,23 @@ def document_path(folder: Path) -> Path:
     return folder.parent / "reproduction.md"
 
 
-def refresh_document(results: Results, experiment: Experiment, folder: Path) -> None:
-    """Write the section of an experiment anew; scaled ones have none.
+def refresh_document(experiment: Experiment, folder: Path) -> None:
+    """Write the section of an experiment anew from its results file; scaled ones have none.
 
     Raises
     ------
     UserError
-        If the document cannot be read or written.
+        If the results file is damaged, or the document cannot be read or written.
     """
     path = document_path(folder)
-    if results.scale != 1 or not path.exists():
+    if experiment.scale != 1 or not path.exists():
         return
     try:
-        text = path.read_text(encoding="utf-8")
-        changed = with_section(text, results.experiment, section(results, experiment))
-        if changed != text:
-            write_text(path, changed)
+        with alone(folder):
+            text = path.read_text(encoding="utf-8")
+            changed = with_section(text, experiment.name, section(read_results(experiment, folder), experiment))
+            if changed != text:
+                write_text(path, changed)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name} cannot be brought up to date ({error}).") from error
 
@@ -136,8 +137,8 @@ def _notes(results: Results, experiment: Experiment) -> list[str]:
 
 def _made_with(run: RunResult) -> str:
     data = f"{run.data.title} ({run.data.edition})" if run.data.edition else run.data.title
-    versions = f", torch {run.versions.torch}, Python {run.versions.python}" if run.versions else ""
-    return f"{data}; {run.device}{versions}"
+    versions = f"torch {run.versions.torch}, Python {run.versions.python}" if run.versions else "versions not recorded"
+    return f"{data}; {run.device}, {versions}"
 
 
 def _runs_in_words(members: Sequence[tuple[RowResults, RunResult]], whole: bool) -> str:

@@ -11,7 +11,7 @@ from bsqh_core.experiments.published import Published
 from bsqh_core.experiments.results import RunResult
 
 SEEDS = 3
-"""How many seeds an experiment takes, unless more or fewer are asked for."""
+"""How many seeds an experiment takes, unless more or fewer are asked for; from fewer, no verdict is drawn."""
 
 LEAST = 10
 """Iterations, images and images in a batch that a scaled experiment has at least."""
@@ -86,6 +86,8 @@ class Experiment:
 
     def scaled(self, scale: float) -> Experiment:
         """The same with fewer iterations and training images, for a quick look: no reproduction.
+
+        Rows that train on all images go on to do so: how many these are is known when they are loaded.
 
         Raises
         ------

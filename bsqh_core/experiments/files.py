@@ -7,12 +7,16 @@ import math
 import os
 import types
 import typing
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from datetime import date
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from bsqh_core.comparison import differing_fields
 from bsqh_core.config import RunConfig
@@ -23,6 +27,13 @@ from bsqh_core.experiments.results import Results, RowResults, RunResult
 
 _LINES_TO = 4
 """Depth up to which each value has a line of its own: a run is one line."""
+
+_PATIENCE = 60
+"""Seconds to wait for other processes that write; each takes a fraction of one."""
+
+
+class _NewerError(ValueError):
+    """A results file has something that this version does not know."""
 
 
 def results_directory() -> Path:
@@ -45,7 +56,7 @@ def load_results(name: str, folder: Path | None = None, scale: float = 1) -> Res
     Raises
     ------
     UserError
-        If its file is damaged, or holds something else.
+        If its file is damaged, holds something else, or was written by a newer version.
     """
     return read_results(EXPERIMENTS[name].scaled(scale), folder)
 
@@ -62,8 +73,12 @@ def read_results(experiment: Experiment, folder: Path | None = None) -> Results:
     try:
         if (values["experiment"], values["scale"]) != (experiment.name, experiment.scale):
             raise ValueError(f"it is of {values['experiment']!r}, scale {values['scale']!r}")
-        runs = {row["row"]: _checked_row(experiment, row) for row in values["rows"]}
+        runs = {row["row"]: _checked_row(experiment, row) for row in _list(values["rows"], "rows")}
         return _results(experiment, runs, _checked(str, values["written"], "written"))
+    except _NewerError as error:
+        raise UserError(
+            f"{path.name} was written by a newer version of bSQH Studio ({error}): update the program."
+        ) from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else error
         raise UserError(
@@ -75,26 +90,39 @@ def read_results(experiment: Experiment, folder: Path | None = None) -> Results:
 def add_run(experiment: Experiment, row: str, run: RunResult, folder: Path | None = None) -> Results:
     """Add a run to the results file, unless it holds one of that row and seed: what has been noted stays as it is.
 
-    The file is read anew first, as another process may have added to it.
+    The file is read anew first, and nobody else writes meanwhile: another process may be adding to it.
 
     Raises
     ------
     UserError
         As `load_results`, or if the file cannot be written.
     """
-    results = read_results(experiment, folder)
-    if results.row(row).run(run.seed) is not None:
-        return results
-    runs = {item.row: item.runs for item in results.rows}
-    runs[row] = tuple(sorted((*runs[row], run), key=lambda item: item.seed))
-    results = _results(experiment, runs, date.today().isoformat())
     path = (folder or results_directory()) / experiment.file_name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, _lines(_to_json(results), _LINES_TO) + "\n")
+        with alone(path.parent):
+            results = read_results(experiment, path.parent)
+            if results.row(row).run(run.seed) is None:
+                runs = {item.row: item.runs for item in results.rows}
+                runs[row] = tuple(sorted((*runs[row], run), key=lambda item: item.seed))
+                results = _results(experiment, runs, date.today().isoformat())
+                write_text(path, _lines(_to_json(results), _LINES_TO) + "\n")
+            return results
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}).") from error
-    return results
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let no other process write results in this folder, or the document beside it, meanwhile.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written to, or others do not come to an end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock", timeout=_PATIENCE):
+        yield
 
 
 def write_text(path: Path, text: str) -> None:
@@ -156,6 +184,7 @@ def _lines(value: Any, depth: int, indent: str = "") -> str:
 def _checked_row(experiment: Experiment, values: dict[str, Any]) -> tuple[RunResult, ...]:
     """The runs of a row, if they are of the settings that the experiment has for it."""
     name = values["row"]
+    _refuse_newer(RunConfig, values["config"], f"row {name}, config")
     try:
         config, wanted = RunConfig.from_json(json.dumps(values["config"])), experiment.row(name).config
     except ConfigError as error:
@@ -165,13 +194,29 @@ def _checked_row(experiment: Experiment, values: dict[str, Any]) -> tuple[RunRes
     if not same_configuration(config, wanted):
         differing = [item for item in differing_fields([config, wanted]) if item != "device"]
         raise ValueError(f"row {name} was measured with another {', '.join(differing)}")
-    runs = tuple(_checked(RunResult, run, f"row {name}, run {i}") for i, run in enumerate(values["runs"]))
+    found = _list(values["runs"], f"row {name}, runs")
+    runs = tuple(_checked(RunResult, run, f"row {name}, run {i}") for i, run in enumerate(found))
     if len({run.seed for run in runs}) < len(runs):
         raise ValueError(f"row {name} has a seed twice")
     for run in runs:
         if len({len(column) for column in asdict(run.curve).values()}) > 1:
             raise ValueError(f"row {name}, seed {run.seed}: the columns of its curve differ in length")
+        classes = len(run.data.classes)
+        if run.confusion is not None and [len(row) for row in run.confusion] != [classes] * classes:
+            raise ValueError(f"row {name}, seed {run.seed}: its confusion matrix is not of {classes} classes")
     return runs
+
+
+def _list(value: Any, place: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{place} is {value!r:.40}")
+    return value
+
+
+def _refuse_newer(kind: Any, value: dict[str, Any], place: str) -> None:
+    """Only a newer version can have written fields that are unknown here."""
+    for name in value.keys() - {item.name for item in fields(kind)}:
+        raise _NewerError(f"{place} has {name!r}")
 
 
 @cache
@@ -184,12 +229,14 @@ def _checked(kind: Any, value: Any, place: str) -> Any:
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return None if value is None else _checked(parts[0], value, place)
-    if is_dataclass(kind):
+    if is_dataclass(kind) and isinstance(value, dict):
+        needed = [item.name for item in fields(kind) if item.default is MISSING]
+        if absent := [name for name in needed if name not in value]:
+            raise ValueError(f"{place} has no {', '.join(absent)}")
+        _refuse_newer(kind, value, place)
         hints = _hints(typing.cast("type", kind))
-        if not isinstance(value, dict) or value.keys() != hints.keys():
-            raise ValueError(f"{place} should have {', '.join(hints)}")
         return typing.cast("Any", kind)(
-            **{name: _checked(hints[name], value[name], f"{place}, {name}") for name in hints}
+            **{name: _checked(hints[name], item, f"{place}, {name}") for name, item in value.items()}
         )
     if origin is tuple and isinstance(value, list):
         return tuple(_checked(parts[0], item, place) for item in value)

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import math
 import platform
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from bsqh_core.arithmetic import widened
 from bsqh_core.comparison.entries import held_out
+from bsqh_core.controls import Controls
 from bsqh_core.errors import UserError
-from bsqh_core.experiments.machine import device_name, versions
-from bsqh_core.experiments.results import Curve, Evaluated, RunResult, Versions
-from bsqh_core.hamiltonian import step_with_delta_h
+from bsqh_core.experiments.results import Curve, Evaluated, RunResult
+from bsqh_core.hamiltonian import delta_u, step_with_delta_h
 from bsqh_core.history import History
 from bsqh_core.records import EvaluationRecord, Outcome
 from bsqh_core.session import summary
-from bsqh_core.solvers import build_solver
+from bsqh_core.solvers import RunEnded, build_solver
 from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.store.checkpoints import load_checkpoint
 
 CURVE_POINTS = 300
 DIGITS = 6
 STEPS_OF_DELTA_U = 6
+
+
+@dataclass(frozen=True)
+class Deltas:
+    """Δh and Δu of Theorem 7.4, and Δu with the norm of each layer divided by dim U_l; None where they do not exist."""
+
+    delta_h: float | None = None
+    delta_u: float | None = None
+    delta_u_by_size: float | None = None
 
 
 def run_result(store: Store, run: StoredRun, deltas: bool) -> RunResult:
@@ -41,8 +53,7 @@ def run_result(store: Store, run: StoredRun, deltas: bool) -> RunResult:
     values = summary(run.config, run.data, run.device, run.ending, history)
     tested = held_out(history)
     best = max(tested, key=lambda e: e.accuracy, default=None)  # of equals, the first
-    delta_h, delta_u = _deltas(store, run, history) if deltas else (None, None)
-    device, made_with, ended = _provenance(store, run)
+    validated = history.evaluated("validation")
     same = ("iterations", "accuracy", "auc", "J", "loss", "full_objective", "sparsity", "nonzeros", "parameters")
     return RunResult(
         seed=run.config.seed,
@@ -50,26 +61,24 @@ def run_result(store: Store, run: StoredRun, deltas: bool) -> RunResult:
         reason=run.reason,
         **{name: values[name] for name in (*same, "line_search_steps", "seconds")},
         sparsity_by_layer=values["sparsity_by_layer"] or {},
-        device=device,
-        versions=made_with,
-        ended=ended,
+        device=run.machine or torch.device(run.device).type,
+        versions=run.versions,
+        ended=_ended(store, run),
         data=run.data,
         best=_evaluated(best) if best else None,
         selected=_selected(history),
         confusion=best.confusion if best else None,
-        delta_h=delta_h,
-        delta_u=delta_u,
+        validation_accuracy=validated[-1].accuracy if validated else None,
+        **asdict(_deltas(store, run) if deltas else Deltas()),
         curve=_curve(history, tested),
     )
 
 
-def _provenance(store: Store, run: StoredRun) -> tuple[str, Versions | None, str]:
-    """Device, versions and date of a run; the store knows no more than kind and date of one that was made elsewhere."""
-    if run.host != platform.node():
-        return torch.device(run.device).type, None, date.fromtimestamp(run.created).isoformat()
-    path = store.checkpoint_path(run.uid)  # written when the run ends
-    ended = path.stat().st_mtime if path.exists() else run.created
-    return device_name(run.device), versions(), date.fromtimestamp(ended).isoformat()
+def _ended(store: Store, run: StoredRun) -> str:
+    """The date of a run's end, or of its beginning where the end is not known: its resume state is written then."""
+    path = store.checkpoint_path(run.uid)
+    here = run.host == platform.node() and path.exists()  # the file of one from elsewhere is as old as its import
+    return date.fromtimestamp(path.stat().st_mtime if here else run.created).isoformat()
 
 
 def _evaluated(record: EvaluationRecord) -> Evaluated:
@@ -108,17 +117,34 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _deltas(store: Store, run: StoredRun, history: History) -> tuple[float | None, float | None]:
-    """Δh and Δu of Theorem 7.4 at the last iteration k of a finished run (HB25 8.2).
+def _deltas(store: Store, run: StoredRun) -> Deltas:
+    """Those of u^(k), where a finished run ended: Δh of the next iteration, Δu of the next six (HB25 8.2).
 
-    u^(k+1) takes one iteration more, from the resume state; the run itself stays as it is.
+    These iterations are made from the resume state; the run itself stays as it is. Where they cannot be made, because
+    the run ends in one of them, there are no such quantities.
     """
     if run.outcome is not Outcome.FINISHED:
-        return None, None
-    solver = build_solver(replace(run.config, iterations=run.config.iterations + 1))
+        return Deltas()
+    solver = build_solver(replace(run.config, iterations=run.config.iterations + STEPS_OF_DELTA_U))
     solver.load_state_dict(load_checkpoint(store.checkpoint_path(run.uid)))
     if solver.iteration != run.latest.iterations:
         raise UserError(f"The resume state of run {run.number} is not that of its end: Δh cannot be measured.")
-    record, delta_h = step_with_delta_h(solver)
-    steps = history.column("step_norm")[1 - STEPS_OF_DELTA_U :].tolist()
-    return delta_h, sum([*steps, record.step_norm])
+    flat = solver.controls.flat
+    u = [flat.clone()]
+    try:
+        record, delta_h = step_with_delta_h(solver)
+        records = [record]
+        u.append(flat.clone())
+        while len(records) < STEPS_OF_DELTA_U:
+            records.append(solver.step())
+            u.append(flat.clone())
+    except RunEnded:
+        return Deltas()
+    by_size = sum(_norm_by_size(solver.controls, after - before) for before, after in pairwise(u))
+    return Deltas(delta_h, delta_u(records), by_size)
+
+
+def _norm_by_size(controls: Controls, difference: Tensor) -> float:
+    """Σ_l ‖difference_l‖₂ / dim U_l, accumulated in float64."""
+    squares = widened(difference).square()
+    return sum(float(squares[piece].sum().sqrt()) / (piece.stop - piece.start) for piece in controls.slices)

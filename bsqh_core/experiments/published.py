@@ -41,7 +41,7 @@ TABLE_2 = _table(
 )
 
 TABLE_3 = _table(
-    ("delta_h", "delta_u"),
+    ("delta_h", "delta_u_by_size"),
     {
         "batch512": (Published(1.49e-3, 4.60e-4), Published(6.02e-4, 2.30e-4)),
         "batch1024": (Published(8.46e-4, 2.14e-4), Published(4.80e-4, 2.02e-4)),

@@ -61,7 +61,7 @@ def reproduce(
         If the results file is damaged, or data are missing.
     """
     results, stored = read_results(experiment, folder), worker.store.runs()
-    refresh_document(results, experiment, folder)
+    refresh_document(experiment, folder)
     missing = [(row, seed) for seed in range(seeds) for row in rows if results.row(row.name).run(seed) is None]
     missing.sort(key=lambda item: not _is_done(find(stored, _config(*item))))  # what is in the store comes first
     for row, seed in missing:
@@ -100,7 +100,8 @@ def _measure(
     except UserError as error:
         yield Left(row, seed, str(error))
         return
-    refresh_document(add_run(experiment, row.name, result, folder), experiment, folder)
+    add_run(experiment, row.name, result, folder)
+    refresh_document(experiment, folder)
     yield Measured(row, result)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.experiments.published import Published
+from bsqh_core.machine import Versions
 from bsqh_core.records import Outcome
 
 
@@ -34,16 +35,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Versions:
-    """What a run was computed with."""
-
-    python: str
-    torch: str
-    numpy: str
-    bsqh: str
-
-
-@dataclass(frozen=True)
 class RunResult:
     """What one run came to. Quantities are of its last iteration unless they say otherwise.
 
@@ -60,9 +51,9 @@ class RunResult:
     seconds : float
         Device seconds of training; evaluations are not in them.
     device : str
-        Kind and name, as in "cpu: AMD EPYC, 2 cores"; of a run from another machine the kind alone.
+        Kind and name, as in "cpu: AMD EPYC, 2 cores"; the kind alone where the store did not note the name yet.
     versions : Versions | None
-        None for a run from another machine.
+        None where the store did not note them yet.
     ended : str
         Date, YYYY-MM-DD.
     best : Evaluated | None
@@ -71,8 +62,13 @@ class RunResult:
         Where the accuracy on the validation images is greatest; None without such images.
     confusion : tuple[tuple[int, ...], ...] | None
         Of `best`: confusion[i][j] samples of class i were given class j.
-    delta_h, delta_u : float | None
-        Δh and Δu of Theorem 7.4 (HB25 Table 3), where the experiment asks for them.
+    delta_h, delta_u, delta_u_by_size : float | None
+        Δh and Δu of Theorem 7.4 (HB25 Table 3), and Δu with the norm of each layer divided by dim U_l, where the
+        experiment asks for them and the run can go on for six iterations.
+    validation_accuracy : float | None
+        On the validation images at the last evaluation, in [0, 1]; None without such images.
+
+    Fields with a default came later than others: older results files do not have them.
     """
 
     seed: int
@@ -100,6 +96,8 @@ class RunResult:
     delta_h: float | None
     delta_u: float | None
     curve: Curve
+    delta_u_by_size: float | None = None
+    validation_accuracy: float | None = None
 
     def recall(self, class_name: str) -> float | None:
         """Share of the test images of a class that `best` recognises; the diagonal of HB25 Figure 4."""

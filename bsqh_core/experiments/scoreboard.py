@@ -1,4 +1,4 @@
-"""The scoreboard: test error against non-zeros, every method at several weights of its penalty."""
+"""The scoreboard, test error against non-zeros for every method, and the learning rates that it takes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from bsqh_core.penalties import PENALTIES
 ERROR = Quantity("error", "error (%)", lambda run: None if run.accuracy is None else 100 * (1 - run.accuracy), ".2f")
 NONZEROS = Quantity("nonzeros", "non-zeros", lambda run: run.nonzeros, ".0f")
 SECONDS = Quantity("seconds", "device seconds", lambda run: run.seconds, ".0f")
+VALIDATION_ERROR = Quantity(
+    "validation_error",
+    "validation error (%)",
+    lambda run: None if run.validation_accuracy is None else 100 * (1 - run.validation_accuracy),
+    ".2f",
+)
 
 _WORK = RunConfig(
     dataset="mnist", network="lenet5", iterations=5000, batch_size=256, alpha=0.1, mu=1.1, zeta=1.0, evaluate_every=250
 )
-"""21 epochs of all 60,000 images; bSQH's settings are those of HB25 8.2."""
+"""21 epochs of all 60,000 images; μ, ζ and ω are those of HB25 8.2."""
 
+_L0, _ELASTIC_NET, _RISING = (1e-3, 3e-3, 6e-3), (1e-4, 3e-4, 1e-3), (3e-3, 1e-2, 3e-2, 1e-1)
+_KEEP = (0.3, 0.1, 0.05, 0.03, 0.015)
+_PROXIMAL = ("bsqh", "sr2", "prox-sgd", "prox-adam")
 _RATES = {"sgd": 0.1, "prox-sgd": 0.1, "iht": 0.1, "adam": 3e-3, "prox-adam": 3e-3, "pruning": 3e-3}
-"""The better of 0.02 and 0.1 for SGD, of 1e-3 and 3e-3 for Adam, in runs of 1,500 iterations with seed 0."""
 
 
 def _work(method: str) -> RunConfig:
@@ -28,34 +36,36 @@ def _work(method: str) -> RunConfig:
     return replace(_WORK, method=method, penalty=penalty, learning_rate=_RATES.get(method))
 
 
-def _swept(method: str, **weights: tuple[float, ...]) -> Iterator[Row]:
-    """A method at several ρ for each penalty."""
-    for penalty, rhos in weights.items():
+def _swept(method: str) -> Iterator[Row]:
+    """A method with a prox at several ρ, constant and rising."""
+    label = METHODS[method].label
+    for penalty, rhos in (("l0", _L0), ("elastic-net", _ELASTIC_NET)):
         for rho in rhos:
-            config = replace(_work(method), penalty=penalty.replace("_", "-"), rho=rho)
-            title = f"{METHODS[method].label}, {PENALTIES[config.penalty].title}, ρ = {rho:g}"
-            yield Row(f"{method}-{config.penalty}-{rho:g}", title, config)
-
-
-def _kept(method: str, *shares: float) -> Iterator[Row]:
-    """A method at several shares of weights that it keeps."""
-    for share in shares:
-        config = replace(_work(method), keep=share)
-        yield Row(f"{method}-{share:g}", f"{METHODS[method].label}, {100 * share:g} % kept", config)
+            config = replace(_work(method), penalty=penalty, rho=rho)
+            yield Row(f"{method}-{penalty}-{rho:g}", f"{label}, {PENALTIES[penalty].title}, ρ = {rho:g}", config)
+    for rho in _RISING:
+        config = replace(_work(method), rho=rho, rho_start=1e-5, rho_until=0.75, debias=0.2)
+        title = f"{label}, {PENALTIES['l0'].title}, ρ rising to {rho:g}, then debiased"
+        yield Row(f"{method}-rising-{rho:g}", title, config)
 
 
 def _rows() -> Iterator[Row]:
-    l0, elastic_net = (3e-4, 1e-3, 3e-3, 6e-3), (1e-4, 3e-4, 1e-3)
-    for method in ("bsqh", "sr2", "prox-sgd", "prox-adam"):
-        yield from _swept(method, l0=l0, elastic_net=elastic_net)
-    yield from _swept("sqh", l0=(1e-3,))
-    for rho in (3e-3, 1e-2, 3e-2, 1e-1):
-        config = replace(_WORK, rho=rho, rho_start=1e-5, rho_until=0.75, debias=0.2)
-        yield Row(f"bsqh-rising-{rho:g}", f"bSQH, L⁰ and L², ρ rising to {rho:g}, then debiased", config)
-    yield from _kept("pruning", 0.3, 0.1, 0.05, 0.03, 0.015)
-    yield from _kept("iht", 0.3, 0.1, 0.05, 0.03, 0.015)
+    for method in _PROXIMAL:
+        yield from _swept(method)
+    yield Row("sqh-l0-0.001", f"SQH, {PENALTIES['l0'].title}, ρ = 0.001", replace(_work("sqh"), rho=1e-3))
+    for method in ("pruning", "iht"):
+        for share in _KEEP:
+            title = f"{METHODS[method].label}, {100 * share:g} % kept"
+            yield Row(f"{method}-{share:g}", title, replace(_work(method), keep=share))
     for method in ("sgd", "adam"):
         yield Row(method, METHODS[method].label, _work(method))
+
+
+def _tuning_rows() -> Iterator[Row]:
+    for method in _RATES:
+        for rate in (1e-3, 3e-3, 1e-2) if METHODS[method].learning_rate < 0.01 else (0.03, 0.1, 0.3):
+            config = replace(_work(method), rho=1e-3, keep=0.1, learning_rate=rate, validation_samples=5000)
+            yield Row(f"{method}-{rate:g}", f"{METHODS[method].label}, learning rate {rate:g}", config)
 
 
 SCOREBOARD = Experiment(
@@ -64,4 +74,13 @@ SCOREBOARD = Experiment(
     "LeNet-5 on all 60,000 images of MNIST, 5,000 mini-batches of 256, every method at several weights of its penalty.",
     tuple(_rows()),
     (ERROR, NONZEROS, SECONDS),
+)
+
+TUNING = Experiment(
+    "tuning",
+    "Learning rates",
+    "The work of the scoreboard with 5,000 of the images held out for validation, for the methods that need a learning "
+    "rate: with ρ = 0.001, or 10 % of the weights kept.",
+    tuple(_tuning_rows()),
+    (VALIDATION_ERROR, NONZEROS),
 )

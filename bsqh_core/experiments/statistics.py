@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bsqh_core.experiments.experiment import Quantity
+from bsqh_core.experiments.experiment import SEEDS, Quantity
 from bsqh_core.experiments.published import Published
 from bsqh_core.experiments.results import RowResults
 
@@ -26,7 +25,8 @@ class Summary:
         Mean, sample standard deviation (n − 1; from two runs on) and greatest value.
     published : Published | None
     differs : bool | None
-        Whether the means are more than two published standard deviations apart; None where that cannot be said.
+        Whether the means are more than two published standard deviations apart; None where none was published, or
+        with fewer than `SEEDS` runs.
     """
 
     n: int
@@ -48,13 +48,8 @@ def summary_of(row: RowResults, quantity: Quantity) -> Summary:
         std=statistics.stdev(values) if len(values) > 1 else None,
         most=max(values, default=None),
         published=published,
-        differs=_differs(mean, published),
+        differs=_differs(mean, published) if len(values) >= SEEDS else None,
     )
-
-
-def summaries(row: RowResults, quantities: Sequence[Quantity]) -> dict[str, Summary]:
-    """`summary_of` for each of the quantities, by name."""
-    return {quantity.name: summary_of(row, quantity) for quantity in quantities}
 
 
 def _differs(mean: float | None, published: Published | None) -> bool | None:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bsqh_core.captions import FigureKind, describe, describe_comparison, describe_confusion, describe_pareto
+from bsqh_core.captions import FigureKind, describe, describe_comparison, describe_confusion, describe_pareto, heading
 from bsqh_core.comparison import Entry, Quantity, held_out, verdict
 from bsqh_core.export.records import version_of_this
 from bsqh_core.export.report_tables import (
@@ -104,13 +104,13 @@ def _single(store: Store, run: StoredRun, histories: Histories) -> dict[str, Any
     history = histories.of(run) or History((), ())
     charts = []
     if len(history):
-        kinds: tuple[tuple[str, FigureKind, Figure], ...] = (
-            ("Objective, loss and penalty", "loss", loss_figure(history, "iteration", log_y=True)),
-            ("Augmentation weight ε", "epsilon", epsilon_figure(history, "iteration")),
-            ("Sparsity by layer", "sparsity", sparsity_figure(history, "iteration")),
-            ("Held-out accuracy and AUC", "accuracy", accuracy_figure(history, "iteration")),
-        )
-        charts = [Chart(title, describe(history, kind), figure) for title, kind, figure in kinds]
+        kinds: dict[FigureKind, Figure] = {
+            "loss": loss_figure(history, "iteration", log_y=True),
+            "epsilon": epsilon_figure(history, "iteration"),
+            "sparsity": sparsity_figure(history, "iteration"),
+            "accuracy": accuracy_figure(history, "iteration"),
+        }
+        charts = [Chart(heading(history, kind), describe(history, kind), figure) for kind, figure in kinds.items()]
     confusion = _confusion("Confusion matrix of the last evaluation", run, history)
     return {
         "verdict_is": "How it ended",

@@ -123,11 +123,9 @@ def runs_table(runs: Sequence[StoredRun], entries: Sequence[Entry]) -> Table:
 
 
 def configuration_table(config: RunConfig) -> Table:
-    """All settings of a run, with what they mean."""
-    rows = [
-        (_title(item.name), setting_text(config, item.name), RunConfig.spec(item.name).help)
-        for item in fields(RunConfig)
-    ]
+    """The settings on which a run depends, with what they mean."""
+    names = [item.name for item in fields(RunConfig) if config.reads(item.name)]
+    rows = [(_title(name), setting_text(config, name), RunConfig.spec(name).help) for name in names]
     return Table("Configuration", ("Setting", "Value", "Meaning"), rows)
 
 
@@ -143,8 +141,9 @@ def difference_table(entries: Sequence[Entry]) -> Table | None:
 def common_table(configs: Sequence[RunConfig]) -> Table:
     """The settings that all contestants share."""
     differing = {*differing_fields(configs), "seed"}
-    common = [item.name for item in fields(RunConfig) if item.name not in differing]
-    rows = [(_title(name), setting_text(configs[0], name), RunConfig.spec(name).help) for name in common]
+    names = [item.name for item in fields(RunConfig) if item.name not in differing]
+    common = {name: config for name in names for config in configs if config.reads(name)}
+    rows = [(_title(name), setting_text(own, name), RunConfig.spec(name).help) for name, own in common.items()]
     return Table("What they have in common", ("Setting", "Value", "Meaning"), rows)
 
 

@@ -12,9 +12,9 @@ Whatever draws a figure multiplies by it, or takes `scaled(figure)`. Ranges of a
 
 from bsqh_core.figures.common import Figure, XAxis, scaled, visible_rows, with_x_end
 from bsqh_core.figures.comparison import comparison_figure, contestant_style, pareto_figure
-from bsqh_core.figures.paper import Curves, learning_curves_figure, recall_figure, slowest
+from bsqh_core.figures.paper import Curves, learning_curves_figure, recall_figure
 from bsqh_core.figures.run import accuracy_figure, confusion_figure, epsilon_figure, loss_figure, sparsity_figure
-from bsqh_core.figures.scoreboard import method_style, scoreboard_figure
+from bsqh_core.figures.scoreboard import scoreboard_figure
 
 __all__ = [
     "Curves",
@@ -27,12 +27,10 @@ __all__ = [
     "epsilon_figure",
     "learning_curves_figure",
     "loss_figure",
-    "method_style",
     "pareto_figure",
     "recall_figure",
     "scaled",
     "scoreboard_figure",
-    "slowest",
     "sparsity_figure",
     "visible_rows",
     "with_x_end",

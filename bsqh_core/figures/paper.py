@@ -22,13 +22,13 @@ def learning_curves_figure(curves: Curves, y_title: str, *, log_y: bool) -> Figu
     """
     layout = axes("relative", y_title, log_y=log_y)
     layout["xaxis"]["title"]["text"] = RELATIVE
-    total = slowest(curves)
+    total = _slowest(curves)
     if not total:
         return waiting(layout, "Not yet measured")
     return timed(mean_lines(curves, log_y=log_y, markers=False), layout, "relative", total)
 
 
-def slowest(curves: Curves) -> float:
+def _slowest(curves: Curves) -> float:
     """Device seconds of the run that took longest; 0 if there is none."""
     return max((float(seconds[-1]) for _, seeds in curves for seconds, _ in seeds if len(seconds)), default=0.0)
 

@@ -16,7 +16,7 @@ from bsqh_core.networks import NETWORKS
 _LOG_FROM = 6
 
 
-def method_style(method: str) -> tuple[str, str]:
+def _method_style(method: str) -> tuple[str, str]:
     """Colour and marker symbol of a training method."""
     color, _, symbol = contestant_style([*METHODS].index(method))
     return color, symbol
@@ -52,7 +52,7 @@ def scoreboard_figure(placed: Sequence[Placed], reported: Sequence[Reported]) ->
 
 def _method(method: str, network: str, own: Sequence[Placed]) -> dict[str, Any]:
     """The settings of one method with one network."""
-    color, symbol = method_style(method)
+    color, symbol = _method_style(method)
     symbol += "-open" * (network != next(iter(NETWORKS)))
     text = [
         f"{item.setting}<br>{item.nonzeros.text(0)} non-zeros<br>error {item.error.text(2)} %<br>"

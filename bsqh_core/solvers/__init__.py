@@ -14,9 +14,11 @@ from bsqh_core.objective import Loss, Objective, class_weights
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.base import RunEnded, Solver
-from bsqh_core.solvers.gradient import GradientSolver
+from bsqh_core.solvers.gradient import AdamSolver, SGDSolver
 from bsqh_core.solvers.layerwise import LayerwiseSolver
 from bsqh_core.solvers.lbfgs import LBFGSSolver
+from bsqh_core.solvers.masked import PruningSolver, ThresholdingSolver
+from bsqh_core.solvers.proximal import ProximalAdamSolver, ProximalSGDSolver
 from bsqh_core.solvers.sqh import SQHSolver
 from bsqh_core.solvers.sr2 import SR2Solver
 from bsqh_core.tuning import choose_chunk
@@ -28,12 +30,12 @@ SOLVERS: dict[str, type[Solver]] = {
     "sqh": SQHSolver,
     "sqh-lbfgs": LayerwiseSolver,
     "sr2": SR2Solver,
-    "prox-sgd": GradientSolver,
-    "prox-adam": GradientSolver,
-    "sgd": GradientSolver,
-    "adam": GradientSolver,
-    "pruning": GradientSolver,
-    "iht": GradientSolver,
+    "prox-sgd": ProximalSGDSolver,
+    "prox-adam": ProximalAdamSolver,
+    "sgd": SGDSolver,
+    "adam": AdamSolver,
+    "pruning": PruningSolver,
+    "iht": ThresholdingSolver,
     "lbfgs": LBFGSSolver,
 }
 """The solver of each method in `METHODS`."""

@@ -13,7 +13,7 @@ from bsqh_core.arithmetic import widened
 from bsqh_core.augmentation import EPS_MAX
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Dataset, Split
-from bsqh_core.objective import ForwardSweep, Objective
+from bsqh_core.objective import Objective
 from bsqh_core.records import Ending, Outcome, Trial
 from bsqh_core.sampling import BatchSampler
 from bsqh_core.solvers.base import Solver, Step, Value
@@ -57,11 +57,12 @@ def closure(parameter: nn.Parameter, evaluate: Callable[[], tuple[float, Tensor]
 
 
 class _Evaluation(NamedTuple):
-    """J and its gradient at a point (n,)."""
+    """J and its gradient at a point (n,), and the running averages of batch normalisation once its sweep counts."""
 
     point: Tensor
     value: Value
     gradient: Tensor
+    averages: tuple[Tensor, ...]
 
 
 class LBFGSSolver(Solver):
@@ -69,6 +70,9 @@ class LBFGSSolver(Solver):
 
     The line search may go back to a point that it has tried before others: its trial is then put last. Where it finds
     no lower point, the next iteration begins anew, along the gradient, as L-BFGS-B does.
+
+    Each iteration begins with what the one before has found at its last point. So its forward sweeps are its trials,
+    and in the first iteration one more, at the initial weights, which `METHODS` does not count.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset, objective: Objective, sampler: BatchSampler) -> None:
@@ -79,7 +83,7 @@ class LBFGSSolver(Solver):
 
     def _iterate(self, batch: Split) -> Step:
         flat, at_u = self.controls.flat, self._first_evaluation(batch)
-        u, before, _ = at_u
+        u, before = at_u.point, at_u.value
         seen: list[_Evaluation] = []
 
         def evaluate() -> tuple[float, Tensor]:
@@ -90,7 +94,7 @@ class LBFGSSolver(Solver):
         self._optimizer.step(closure(self._parameter, evaluate))
         self._refuse_if_diverged(before, float(self.controls.norm(flat - u)))
         (taken, *_) = [i for i, one in enumerate(seen) if torch.equal(one.point, flat)]
-        if not self.network.has_batch_norm:
+        if taken or not at_u.averages:  # those of u have moved already
             self._known = seen[taken]
         tried = [self._trial(u, one, i == taken) for i, one in enumerate(seen[1:], 1)]
         if not taken and self._remembered["n_iter"] > 1:
@@ -102,23 +106,29 @@ class LBFGSSolver(Solver):
         return Step(before, seen[taken].value, tried[0].eps, trials[-1].eps, step_norm, tuple(trials))
 
     def _first_evaluation(self, batch: Split) -> _Evaluation:
-        """J and its gradient at u, as the line search before has found it, if there was one."""
+        """J and its gradient at u, as the line search before has found it, if there was one; running averages move."""
         known, self._known = self._known, None
         if known is None or not torch.equal(known.point, self.controls.flat):
-            known = self._evaluate(batch, tracking=True)
+            known = self._evaluate(batch)
         self._refuse_if_diverged(known.value, float(known.gradient.abs().max()))
+        self._set_averages(known.averages)
         return known
 
-    def _evaluate(self, batch: Split, tracking: bool = False) -> _Evaluation:
-        """One forward and one backward sweep; with `tracking`, running averages of batch normalisation move."""
-        objective = self.objective
-        if tracking:
-            loss, F = objective.sweep(batch)
-        else:
-            self.network.train()
-            loss, F = ForwardSweep(objective, batch).backward()
-        value = Value(*torch.stack([loss, objective.penalty_value()]).tolist())
-        return _Evaluation(self.controls.flat.clone(), value, self._gradient(F))
+    def _evaluate(self, batch: Split) -> _Evaluation:
+        """One forward and one backward sweep, which leave no trace in running averages."""
+        averages = self._averages()
+        loss, F = self.objective.sweep(batch)
+        value = Value(*torch.stack([loss, self.objective.penalty_value()]).tolist())
+        found = _Evaluation(self.controls.flat.clone(), value, self._gradient(F), self._averages())
+        self._set_averages(averages)
+        return found
+
+    def _averages(self) -> tuple[Tensor, ...]:
+        return tuple(buffer.clone() for buffer in self.network.buffers())
+
+    def _set_averages(self, averages: tuple[Tensor, ...]) -> None:
+        for buffer, value in zip(self.network.buffers(), averages, strict=True):
+            buffer.copy_(value)
 
     def _trial(self, u: Tensor, found: _Evaluation, accepted: bool) -> Trial:
         difference, direction = found.point - u, self._remembered["d"]

@@ -49,7 +49,7 @@ class SQHSolver(TrialSolver):
                 self._accept(tried)
                 return Step(before, after, eps_hat, eps, step_norm, tuple(trials))
             del tried  # Its states take memory that the next trial's need.
-        self.controls.flat.copy_(start.u)
+        self._reject(start)
         return Step(before, before, eps_hat, trials[-1].eps, 0.0, tuple(trials))
 
     def _reason_to_end(self, step: Step) -> Ending | None:

@@ -3,6 +3,10 @@
 Lakhmiri, Orban, Lodi: A Stochastic Proximal Method for Nonsmooth Regularized Finite Sum Optimization
 (arXiv 2206.06531, 2022). Its regularisation parameter σ is the augmentation weight ε of HB25, its step the prox step
 (HB25 6.6): the two methods differ in what they accept, and in what follows a rejection.
+
+This is the algorithm of the paper, without momentum. The authors' optimiser SR2optim (github.com/DouniaLakhmiri/SR2,
+sr2_optim.py) replaces the gradient in the step by a moving average of gradients with β = 0.9 by default, and their
+main.py runs a preconditioned variant of it unless told otherwise.
 """
 
 from __future__ import annotations
@@ -27,8 +31,8 @@ ETA_1, ETA_2 = 1e-4, 0.9
 GAMMA_1, GAMMA_3 = 1.5, 0.5
 """Factors of σ after a rejection and after a very successful step.
 
-All four are the defaults of the authors' code (github.com/DouniaLakhmiri/SR2, sr2_optim.py). Its main.py has others for
-a ResNet-34 with momentum: 7.5e-4, 0.999, 5.57 and 0.79.
+All four are the defaults of the authors' SR2optim. Their main.py has others for a ResNet-34 with momentum: 7.5e-4,
+0.999, 5.57 and 0.79.
 """
 
 
@@ -49,7 +53,7 @@ class SR2Solver(TrialSolver):
         if accepted:
             self._accept(tried)
         else:
-            self.controls.flat.copy_(start.u)
+            self._reject(start)
         self._sigma = max(sigma * (GAMMA_3 if ratio >= ETA_2 else 1.0 if accepted else GAMMA_1), EPS_MIN)
         return Step(before, after if accepted else before, sigma, sigma, step_norm if accepted else 0.0, (trial,))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -34,18 +35,20 @@ class Tried(NamedTuple):
 
 
 class TrialSolver(Solver):
-    """A method with trials; in full batch the sweep of an accepted one serves the next iteration too."""
+    """A method with trials; in full batch what an iteration knows of its last point serves the next one too."""
 
     def __init__(self, config: RunConfig, dataset: Dataset, objective: Objective, sampler: BatchSampler) -> None:
         super().__init__(config, dataset, objective, sampler)
         self._keeps = config.batch_size == "full" and not self.network.has_batch_norm
-        self._kept: tuple[ForwardSweep, Tensor] | None = None
+        self._kept: tuple[Tensor, Callable[[], tuple[Tensor, Tensor]]] | None = None
 
     def _start(self, batch: Split) -> Start:
-        """Sweep over the batch at u, once an iteration."""
-        kept = self._kept_sweep()
-        loss, F = kept.backward() if kept else self.objective.sweep(batch)
-        return Start(self.controls.flat.clone(), loss, self.objective.penalty_value(), F)
+        """Sweep over the batch at u, once an iteration, as far as the last one has not done so."""
+        u, kept = self.controls.flat.clone(), self._kept
+        self._kept = None
+        # Between two iterations anybody may write to the controls.
+        loss, F = kept[1]() if kept and torch.equal(kept[0], u) else self.objective.sweep(batch)
+        return Start(u, loss, self.objective.penalty_value(), F)
 
     def _try(self, batch: Split, start: Start, w: Tensor) -> Tried:
         """Move to w and evaluate J there."""
@@ -61,16 +64,18 @@ class TrialSolver(Solver):
         return Tried(before, after if step_norm else before, step_norm, sweep)
 
     def _accept(self, tried: Tried) -> None:
-        self._kept = (tried.sweep, self.controls.flat.clone()) if self._keeps else None
+        """Stay at the last trial; in full batch its forward sweep is that of the next iteration too."""
+        if self._keeps:
+            self._kept = (self.controls.flat.clone(), tried.sweep.backward)
+
+    def _reject(self, start: Start) -> None:
+        """Go back to u; in full batch the next iteration's sweep would be that of this one again."""
+        self.controls.flat.copy_(start.u)
+        if self._keeps:
+            self._kept = (start.u, lambda: (start.loss, start.F))
 
     def forget_states(self) -> None:
         self._kept = None
-
-    def _kept_sweep(self) -> ForwardSweep | None:
-        """The accepted trial's forward sweep: in full batch it is that of the next iteration too."""
-        kept, self._kept = self._kept, None
-        # Between two iterations anybody may write to the controls.
-        return kept[0] if kept and torch.equal(kept[1], self.controls.flat) else None
 
     def _reason_to_end(self, step: Step) -> Ending | None:
         found = step.trials[-1].accepted and step.step_norm == 0

@@ -8,7 +8,7 @@ import re
 import sqlite3
 import time
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.errors import UserError
+from bsqh_core.machine import Versions
 from bsqh_core.records import EvaluationRecord, Outcome, State
 from bsqh_core.store.checkpoints import load_checkpoint
 from bsqh_core.store.listing import insert_configuration, summarise
@@ -23,6 +24,7 @@ from bsqh_core.store.rows import (
     REJECTED,
     insert_data,
     insert_evaluations,
+    insert_machine,
     insert_rows,
     iteration_columns,
     read_evaluations,
@@ -41,7 +43,10 @@ MOST_LAYERS = 100
 _REFUSED = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 """What SQLite says of values that do not fit the tables."""
 
-_COLUMNS = ("uid", "created", "host", "device", "outcome", "reason", "race", "contestant", "checkpoint", "name", "note")
+_COLUMNS = (
+    *("uid", "created", "host", "device", "machine", "outcome", "reason", "race", "contestant", "checkpoint"),
+    *("name", "note"),
+)
 
 
 def export_run(store: Store, uid: str) -> bytes:
@@ -65,6 +70,7 @@ def export_run(store: Store, uid: str) -> bytes:
     facts = {
         "format": FORMAT,
         **{name: getattr(run, name) for name in _COLUMNS},
+        "versions": run.versions and asdict(run.versions),
         "config": asdict(run.config),
         "data": run.data and asdict(run.data),
         "layers": list(zip(run.layer_names, run.layer_sizes, strict=True)),
@@ -158,6 +164,7 @@ def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], 
             ).lastrowid
             assert number is not None
             insert_configuration(connection, number, config)
+            insert_machine(connection, number, *_made_with(**facts))
             if data is not None:
                 insert_data(connection, number, data, *zip(*layers, strict=True))
             insert_rows(connection, "iterations", number, iteration_columns(len(layers)), iterations.tolist())
@@ -169,6 +176,12 @@ def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], 
     finally:
         part.unlink(missing_ok=True)
     return store.run(uid)
+
+
+def _made_with(machine: Any = None, versions: Any = None, **_: Any) -> tuple[str | None, Versions | None]:
+    """Machine and versions, which older files do not have."""
+    named = versions and Versions(**{item.name: str(versions[item.name]) for item in fields(Versions)})
+    return machine and str(machine), named or None
 
 
 def _data(title: Any, edition: Any, synthetic: Any, training_images: Any, classes: Any) -> DataFacts:

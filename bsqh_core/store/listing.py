@@ -12,6 +12,7 @@ from typing import Any
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.errors import ConfigError
+from bsqh_core.machine import Versions
 from bsqh_core.records import Outcome, State
 from bsqh_core.store.runs import Latest, StoredRun
 
@@ -86,17 +87,18 @@ def _stored_run(row: sqlite3.Row, layers: list[sqlite3.Row], classes: list[sqlit
             row[f"data_{name}"] for name in ("title", "edition", "synthetic", "training_images")
         )
         data = DataFacts(title, edition, bool(synthetic), images, tuple(item["name"] for item in classes))
-    same = ("number", "uid", "host", "device", "created", "wanted", "reason", "attempt", "race", "contestant")
+    same = ("number", "uid", "host", "device", "machine", "created", "wanted", "reason", "attempt")
     return StoredRun(
         config=_configuration(row),
         state=State(row["state"]),
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        versions=Versions(**json.loads(row["versions"])) if row["versions"] else None,
         data=data,
         layer_names=tuple(layer["name"] for layer in layers),
         layer_sizes=tuple(layer["size"] for layer in layers),
         latest=Latest(**{name: row[name] for name in _LATEST}),
         starred=bool(row["starred"]),
-        **{name: row[name] for name in (*same, "checkpoint", "name", "note", "deleted")},
+        **{name: row[name] for name in (*same, "race", "contestant", "checkpoint", "name", "note", "deleted")},
     )
 
 

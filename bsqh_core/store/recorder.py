@@ -14,9 +14,10 @@ from typing import Any
 
 from bsqh_core.datasets import DataFacts
 from bsqh_core.errors import UserError
+from bsqh_core.machine import device_name, versions
 from bsqh_core.metrics import sparsity
 from bsqh_core.records import EvaluationRecord, IterationRecord
-from bsqh_core.store.rows import insert_data, insert_evaluations, insert_iterations
+from bsqh_core.store.rows import insert_data, insert_evaluations, insert_iterations, insert_machine
 from bsqh_core.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,12 @@ class Recorder:
         self._thread.start()
 
     def begin(self, number: int, data: DataFacts, names: tuple[str, ...], sizes: tuple[int, ...]) -> None:
-        """Note what a run trains on and which layers it has; before its first record."""
+        """Note what a run trains on, which layers it has, where and with what; before its first record."""
         self._layers[number] = sizes
         with self.store.writing() as connection:
             insert_data(connection, number, data, names, sizes)
+            (device,) = connection.execute("SELECT device FROM runs WHERE number = ?", (number,)).fetchone()
+            insert_machine(connection, number, device_name(device), versions())
 
     def add(self, number: int, record: IterationRecord | EvaluationRecord) -> None:
         """Take one record; it is written within `INTERVAL`."""

@@ -7,12 +7,14 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from bsqh_core.datasets import DataFacts
 from bsqh_core.history import SCALARS
+from bsqh_core.machine import Versions
 from bsqh_core.records import EvaluationRecord, IterationRecord
 from bsqh_core.store.schema import columns
 
@@ -45,6 +47,12 @@ def insert_data(
         "INSERT OR REPLACE INTO classes VALUES (?, ?, ?)",
         [(number, i, name) for i, name in enumerate(data.classes)],
     )
+
+
+def insert_machine(connection: sqlite3.Connection, number: int, machine: str | None, versions: Versions | None) -> None:
+    """Note where and with what a run is computed; after a resumption, where it goes on."""
+    values = (machine, versions and json.dumps(asdict(versions)), number)
+    connection.execute("UPDATE runs SET machine = ?, versions = ? WHERE number = ?", values)
 
 
 def insert_rows(

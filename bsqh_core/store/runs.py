@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.history import History
+from bsqh_core.machine import Versions
 from bsqh_core.records import Ending, Outcome, State
 
 
@@ -37,6 +38,9 @@ class StoredRun:
         Its name everywhere.
     host, device : str
         Where it trains or trained.
+    machine, versions : str | None, Versions | None
+        That device by name, and what it computed with, when it last began or was resumed; None if it never began, or
+        was made before the store noted that.
     created : float
         When it was submitted, in seconds since 1970.
     wanted : str
@@ -60,6 +64,8 @@ class StoredRun:
     config: RunConfig
     host: str
     device: str
+    machine: str | None
+    versions: Versions | None
     created: float
     state: State
     wanted: str

@@ -101,6 +101,10 @@ MIGRATIONS = (
         PRIMARY KEY (run, iteration, split)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN machine TEXT;
+    ALTER TABLE runs ADD COLUMN versions TEXT
+    """,
 )
 
 

@@ -204,6 +204,11 @@ class TestReproduce:
         assert err == ""
         assert [len(row["runs"]) for row in json.loads(out)["rows"]] == [1, 0]
 
+    def test_the_help_says_what_scale_leaves_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            main(["reproduce", "--help"])
+        assert "in rows that train on a part of the images, of images" in " ".join(capsys.readouterr().out.split())
+
     def test_what_is_left_to_others_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         other = Store(tmp_path)
         other.create(SMALL.rows[0].config, "cpu")

@@ -74,8 +74,7 @@ def test_labels_are_distinct_and_begin_with_the_method(configs: list[RunConfig])
 @given(st.lists(CONFIGS, max_size=5))
 def test_numbers_are_added_only_to_what_is_the_same_to_its_method(configs: list[RunConfig]) -> None:
     def read(config: RunConfig) -> tuple:
-        ignored = {"seed"} | ({"omega"} if config.method == "sqh" else set())
-        return tuple((name, value) for name, value in asdict(config).items() if name not in ignored)
+        return tuple((name, value) for name, value in asdict(config).items() if name != "seed" and config.reads(name))
 
     numbered = sum(label.endswith(")") for label in labels(configs))
     assert numbered == len(configs) - len({read(config) for config in configs})
@@ -93,6 +92,13 @@ def test_labels() -> None:
         "bSQH, ω = 5, own, with class weights",
         "bSQH, ω = 5, digits, no class weights",
     ]
+
+
+def test_labels_name_nothing_that_a_run_does_not_depend_on() -> None:
+    free = RunConfig(penalty="none")
+    assert labels([free, RunConfig(penalty="none", rho=0.5)]) == ["bSQH, ω = 5", "bSQH, ω = 5 (2)"]
+    assert labels([RunConfig(mu=2.0), RunConfig(method="sr2")]) == ["bSQH, ω = 5, μ = 2", "SR2"]
+    assert labels([RunConfig(), RunConfig(rho_until=0.75)]) == ["bSQH, ω = 5", "bSQH, ω = 5 (2)"]
 
 
 def test_differing_fields() -> None:

@@ -63,21 +63,25 @@ def test_where_nothing_is_measured_every_tab_says_so() -> None:
 
 def test_agreement_difference_and_a_row_that_is_missing(folder: Path) -> None:
     experiment = EXPERIMENTS["table2"]
-    for seed in (0, 3):
+    for seed in (0, 1, 3):
         run = as_published("table2", "omega3", seed, J=0.3 + 0.02 * seed, ended=f"2025-11-2{seed}")
         add_run(experiment, "omega3", run, folder)
     add_run(experiment, "sqh", as_published("table2", "sqh", accuracy=None), folder)
     app = open_page("paper", experiment="table2")
     shown = table(app)
     first = shown[r"bSQH$_{\omega}$, ω = 3"]
-    assert first["ACC (%)"] == "HB25 98.67 ± 0.02  \n**98.67 ± 0.00**  \n2 seeds :green-badge[≈ agrees]"
-    assert first["$J_{B}$"] == "HB25 0.1752 ± 0.0242  \n**0.3300 ± 0.0424**  \n2 seeds :orange-badge[▲ differs]"
+    assert first["ACC (%)"] == "HB25 98.67 ± 0.02  \n**98.67 ± 0.00**  \n3 seeds :green-badge[within 2 σ]"
+    assert first["$J_{B}$"] == "HB25 0.1752 ± 0.0242  \n**0.3267 ± 0.0306**  \n3 seeds :orange-badge[▲ differs]"
     assert shown[r"SQH$_{\zeta}$"]["ACC (%)"] == "HB25 98.75 ± 0.05  \n*not yet measured*"
-    assert "1 seed :green-badge" in shown[r"SQH$_{\zeta}$"]["Sp (%)"]
+    assert shown[r"SQH$_{\zeta}$"]["Sp (%)"].endswith("1 of 3 seeds"), "no verdict yet"
     said = text(app)
-    assert r"7 of 16 published values are measured here: 6 agree, 1 differs ($J_{B}$ of bSQH$_{\omega}$" in said
-    assert "So far **7 of 58** published values are measured here; of 7 with a published spread **6 agree, 1" in said
-    assert "Measured on cpu: a test, 2 cores; 2025-11-20 to 2025-11-23; 3 runs, 1,800 device seconds" in said
+    assert "7 of 16 published values are measured here, 4 of them with a published spread and 3 seeds: " in said
+    assert r": 3 within 2 σ, 1 differs ($J_{B}$ of bSQH$_{\omega}$, ω = 3)." in said
+    assert "So far **7 of 58** published values are measured here. 4 of them have" in said
+    assert "a published spread and 3 seeds: **3 within 2 σ, 1 differs**" in said
+    assert "*within 2 σ*: they are not. Neither is said of fewer than 3 seeds." in said
+    assert app.table[0].proto.alt.endswith(": 3 within 2 σ, 1 differs (J_B of bSQH_ω, ω = 3)."), "as it is read aloud"
+    assert "Measured on cpu: a test, 2 cores; 2025-11-20 to 2025-11-23; 4 runs, 2,400 device seconds" in said
     assert app.code[0].value.endswith("table2 --seeds 4")
 
 
@@ -90,7 +94,7 @@ def test_a_damaged_file_is_told_and_the_others_are_shown(folder: Path) -> None:
     assert not app.table
     assert "Train SQH_ζ" in labels(app)
     app.segmented_control(key="paper_experiment").set_value("table1").run()
-    assert "4 of 16 published values are measured here: 4 agree" in text(app)
+    assert "4 of 16 published values are measured here, 0 of them with a published spread and 3 seeds." in text(app)
 
 
 def test_results_are_read_when_they_change_and_only_then(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +129,7 @@ def test_figure_2_draws_the_first_thousand_iterations(folder: Path) -> None:
     assert "full batch: 0.9500 after 100 %" in accuracy["alt"]
     assert {"batch 512", "full batch"} == {trace["name"] for trace in objective["figure"]["data"]}
     assert "their times cannot be compared" in text(app)
-    assert table(app)["batch 512"]["ACC (%)"] == "**95.00 ± 0.00**  \n2 seeds"
+    assert table(app)["batch 512"]["ACC (%)"] == "**95.00 ± 0.00**  \n2 of 3 seeds"
     assert "prints no numbers" in text(app)
 
 
@@ -137,12 +141,25 @@ def test_figure_4_shows_shares_and_the_confusion_of_the_best_run(folder: Path) -
     assert "spleen: published 0.91, measured 0.85 ± 0.07" in shares["alt"]
     assert "990 of 1,100 samples are classified correctly" in confusion["alt"]
     assert "Row shares of the best run: seed 1, accuracy 90.00% at iteration 700" in text(app)
-    assert table(app)["spleen"] == {"HB25": "0.91", "measured, batch 64": "**0.85 ± 0.07** · 2 seeds"}
+    assert table(app)["spleen"] == {"HB25": "0.91", "measured, batch 64": "**0.85 ± 0.07** · 2 of 3 seeds"}
+    assert "HB25 prints no spread to judge them by" in text(app)
     add_run(EXPERIMENTS["table5"], "batch64", organ_result(0, 90), folder)
     app = open_page("paper", experiment="table5")
     cells = table(app)["batch 64"]
     assert cells["ACC (%), best"].startswith("HB25 89.88 ± 0.35  \n(max 90.34)  \n**90.00**  \n(max 90.00)")
-    assert cells["ACC (%), selected"] == "**50.00**  \n1 seed"
+    assert cells["ACC (%), selected"] == "**50.00**  \n1 of 3 seeds"
+
+
+def test_table_3_compares_delta_u_by_size(folder: Path) -> None:
+    for seed in range(3):
+        run = result(seed, delta_h=1.5e-3, delta_u=0.5, delta_u_by_size=6e-4)
+        add_run(EXPERIMENTS["table3"], "batch512", run, folder)
+    app = open_page("paper", experiment="table3")
+    cells = table(app)["batch 512"]
+    by_size = cells["Δu, each layer's norm divided by dim $U_{l}$"]
+    assert by_size == "HB25 6.02e-04 ± 2.30e-04  \n**6.00e-04 ± 0.00e+00**  \n3 seeds :green-badge[within 2 σ]"
+    assert cells["Δu"] == "**5.00e-01 ± 0.00e+00**  \n3 seeds"
+    assert "**dim $U_{l}$**: number of parameters of a layer" in text(app)
 
 
 def test_data_that_are_missing_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,25 +18,22 @@ CONFIG = RunConfig(dataset="mnist")
 BOARD = Experiment(
     "scoreboard",
     "Scoreboard",
-    "Three settings.",
+    "Four settings.",
     (
         Row("bsqh", "bSQH, ρ = 0.001", replace(CONFIG, rho=1e-3)),
         Row("adam", "Adam", replace(CONFIG, method="adam", penalty="none")),
         Row("later", "SQH, never run", replace(CONFIG, method="sqh")),
+        Row("caffe", "bSQH on Caffe's", replace(CONFIG, network="lenet5-caffe")),
     ),
     (),
-)
-RECORD = Experiment(
-    "record", "Record", "One.", (Row("caffe", "bSQH on Caffe's", replace(CONFIG, network="lenet5-caffe")),), ()
 )
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of the results files of two small experiments."""
+    """Of the results file of a small scoreboard."""
     monkeypatch.setenv("BSQH_RESULTS", str(tmp_path))
     monkeypatch.setitem(EXPERIMENTS, "scoreboard", BOARD)
-    monkeypatch.setitem(EXPERIMENTS, "record", RECORD)
     return tmp_path
 
 
@@ -46,7 +43,7 @@ def measured(folder: Path) -> None:
         add_run(BOARD, "bsqh", result(seed, accuracy=accuracy, nonzeros=nonzeros, seconds=10.0 + seed), folder)
     add_run(BOARD, "adam", result(0, accuracy=0.991, nonzeros=44_426), folder)
     add_run(BOARD, "adam", result(1, accuracy=None, nonzeros=None), folder)
-    add_run(RECORD, "caffe", result(0, accuracy=0.992, nonzeros=1500), folder)
+    add_run(BOARD, "caffe", result(0, accuracy=0.992, nonzeros=1500), folder)
 
 
 def settings(app) -> list[str]:
@@ -55,19 +52,13 @@ def settings(app) -> list[str]:
 
 def test_without_results_it_shows_what_is_published_and_what_to_do() -> None:
     app = open_page("scoreboard")
-    assert app.code[0].value == "python -m bsqh_core reproduce scoreboard"
+    assert app.code[0].value == "python -m bsqh_core reproduce scoreboard --seeds 3"
     assert not app.dataframe
     (chart,) = charts(app)
     assert [trace["name"] for trace in chart["figure"]["data"]] == ["published"]
     assert "44,426 parameters" in text(app)
     assert "compute their ratios differently" in text(app)
     assert all(f"**{point.label}**: error {point.error_percent:.2f} %" in text(app) for point in LITERATURE)
-
-
-def test_an_experiment_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("scoreboard", "record"):
-        monkeypatch.delitem(EXPERIMENTS, name)
-    assert "Nothing of this is measured yet" in text(open_page("scoreboard"))
 
 
 @pytest.mark.usefixtures("measured")
@@ -106,15 +97,18 @@ def test_filters_stand_in_the_address() -> None:
 def test_a_choice_that_is_gone_is_forgotten(folder: Path) -> None:
     app = open_page("scoreboard", network="lenet5-caffe")
     assert settings(app) == ["bSQH on Caffe's"]
-    (folder / "record.json").unlink()
+    (folder / "scoreboard.json").unlink()
+    add_run(BOARD, "bsqh", result(0), folder)
     app.run()
     assert not app.exception
-    assert settings(app) == ["bSQH, ρ = 0.001", "Adam"]
+    assert settings(app) == ["bSQH, ρ = 0.001"]
 
 
 @pytest.mark.usefixtures("measured")
-def test_a_damaged_file_is_told_and_the_other_is_shown(folder: Path) -> None:
+def test_a_damaged_file_is_told_and_what_is_published_is_shown(folder: Path) -> None:
     (folder / "scoreboard.json").write_text('{"experiment": "table1"}', encoding="utf-8")
     app = open_page("scoreboard")
     assert "scoreboard.json does not hold results" in app.error[0].value
-    assert settings(app) == ["bSQH on Caffe's"]
+    assert not app.code, "whoever measures it anew would only be told the same"
+    (chart,) = charts(app)
+    assert [trace["name"] for trace in chart["figure"]["data"]] == ["published"]

@@ -64,7 +64,7 @@ def test_runs_of_several_machines_and_odd_ends_are_told(folder: Path) -> None:
     assert "| 1.5000 ± 0.0000 (2 of 3) |" in text
     assert text.splitlines()[6:-1] == [
         "* batch 20, seeds 0, 1 on Digits; cpu: A, 2 cores, torch 2.15, Python 3.11, 2026-01-31, 7 device seconds.",
-        "* batch 20, seed 2 on Digits (first); cuda, 2026-02-03, 4 device seconds.",
+        "* batch 20, seed 2 on Digits (first); cuda, versions not recorded, 2026-02-03, 4 device seconds.",
         "* batch 20, seed 2: Stalled in iteration 3.",
     ]
 
@@ -88,18 +88,18 @@ def test_only_what_stands_between_the_markers_is_replaced(folder: Path) -> None:
     path = document_path(folder)
     mine = "# Mine\n<!-- small -->\nold\n<!-- /small -->\nwords \\1\n<!-- smaller -->\nkept\n<!-- /smaller -->\n"
     path.write_text(mine, encoding="utf-8")
-    refresh_document(results, SMALL, folder)
+    refresh_document(SMALL, folder)
     text = path.read_text(encoding="utf-8")
     assert text == mine.replace("old", section(results, SMALL))
-    refresh_document(results, SMALL, folder)
+    refresh_document(SMALL, folder)
     assert path.read_text(encoding="utf-8") == text
-    refresh_document(load_results("small", folder, 0.5), SMALL.scaled(0.5), folder)
+    refresh_document(SMALL.scaled(0.5), folder)
     assert path.read_text(encoding="utf-8") == text, "scaled results are no reproduction"
 
 
 def test_without_markers_or_a_document_nothing_happens(folder: Path) -> None:
     assert with_section("no markers", "small", "text") == "no markers"
-    refresh_document(load_results("small", folder), SMALL, folder)
+    refresh_document(SMALL, folder)
     assert not folder.parent.exists()
 
 
@@ -107,7 +107,7 @@ def test_a_document_that_cannot_be_read_is_told(folder: Path) -> None:
     folder.mkdir(parents=True)
     document_path(folder).write_bytes(b"\xff")
     with pytest.raises(UserError, match=r"reproduction\.md cannot be brought up to date"):
-        refresh_document(load_results("small", folder), SMALL, folder)
+        refresh_document(SMALL, folder)
 
 
 def test_the_document_of_the_project_is_up_to_date() -> None:

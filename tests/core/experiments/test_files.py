@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from bsqh_core.errors import UserError
-from bsqh_core.experiments import EXPERIMENTS, load_results, results_directory
+from bsqh_core.experiments import EXPERIMENTS, Row, load_results, results_directory
 from bsqh_core.experiments.files import add_run, json_text
-from small_experiment import SMALL, make_result
+from helpers import Child
+from small_experiment import CONFIG, SMALL, make_result
 
 
 def test_what_is_written_is_read_again(folder: Path) -> None:
@@ -25,7 +26,7 @@ def test_what_is_written_is_read_again(folder: Path) -> None:
     assert [row.runs for row in written.rows] == [(results[1],), (results[0], results[2])]
     assert written.command == "python -m bsqh_core reproduce small --seeds 3"
     assert written.row("mini").published == SMALL.rows[0].published
-    assert [path.name for path in folder.iterdir()] == ["small.json"], "nothing else is left behind"
+    assert {path.name for path in folder.iterdir()} == {"small.json", ".lock"}, "nothing else is left behind"
 
 
 def test_the_form_of_the_file(folder: Path) -> None:
@@ -71,21 +72,24 @@ def _of_run(values: dict[str, Any]) -> dict[str, Any]:
     [
         (lambda v: v.clear(), "'experiment' is missing"),
         (lambda v: v.update(experiment="table1"), "it is of 'table1'"),
-        (lambda v: v.update(rows=None), "not iterable"),
+        (lambda v: v.update(rows=None), "rows is None"),
+        (lambda v: v.update(rows={}), "rows is {}"),
+        (lambda v: _of_row(v).update(runs={}), "row mini, runs is {}"),
         (lambda v: v.update(written=7), "written is 7"),
         (lambda v: _of_row(v).update(row="other"), "There is no row 'other' in small"),
         (lambda v: _of_row(v)["config"].update(rho=0.5, alpha=0.5), "row mini was measured with another alpha, rho"),
         (lambda v: _of_row(v)["config"].update(rho="much"), "row mini: rho must be a number"),
-        (lambda v: _of_row(v)["config"].update(speed=2), "row mini: There is no field 'speed'"),
         (lambda v: _of_row(v)["runs"].append(_of_run(v)), "row mini has a seed twice"),
-        (lambda v: _of_run(v).pop("curve"), "row mini, run 0 should have seed, outcome"),
-        (lambda v: _of_run(v).update(more=1), "row mini, run 0 should have seed, outcome"),
+        (lambda v: _of_run(v).pop("curve"), "row mini, run 0 has no curve"),
         (lambda v: _of_run(v).update(iterations=2.5), "row mini, run 0, iterations is 2.5"),
         (lambda v: _of_run(v).update(seconds=True), "row mini, run 0, seconds is True"),
         (lambda v: _of_run(v).update(seconds=float("inf")), "row mini, run 0, seconds is inf"),
         (lambda v: _of_run(v).update(outcome="lost"), "'lost' is not a valid Outcome"),
-        (lambda v: _of_run(v).update(best=3), "row mini, run 0, best should have iteration"),
+        (lambda v: _of_run(v).update(best=3), "row mini, run 0, best is 3"),
         (lambda v: _of_run(v).update(confusion=[[1, "x"]]), "row mini, run 0, confusion is 'x'"),
+        (lambda v: _of_run(v).update(confusion=[[3, 1]]), "seed 0: its confusion matrix is not of 2 classes"),
+        (lambda v: _of_run(v).update(confusion=[[3, 1], [4]]), "seed 0: its confusion matrix is not of 2 classes"),
+        (lambda v: _of_run(v).update(confusion=[]), "seed 0: its confusion matrix is not of 2 classes"),
         (lambda v: _of_run(v)["curve"].update(accuracy=[]), "the columns of its curve differ in length"),
     ],
 )
@@ -102,6 +106,68 @@ def test_what_is_damaged_or_foreign_is_told(folder: Path, harm: Callable[[dict],
         assert str(refusal.value).startswith("small.json does not hold results of small, or it is damaged: ")
         assert why in str(refusal.value)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda v: _of_run(v).update(more=1), "row mini, run 0 has 'more'"),
+        (lambda v: _of_run(v)["best"].update(f1=1), "row mini, run 0, best has 'f1'"),
+        (lambda v: _of_row(v)["config"].update(speed=2), "row mini, config has 'speed'"),
+    ],
+)
+def test_a_file_of_a_newer_version_is_told(folder: Path, change: Callable[[dict], object], what: str) -> None:
+    add_run(SMALL, "mini", make_result(), folder)
+    path = folder / "small.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=r"^small\.json was written by a newer version of bSQH Studio") as refusal:
+        load_results("small", folder)
+    assert what in str(refusal.value)
+
+
+def test_a_file_of_an_older_version_is_read(folder: Path) -> None:
+    run = make_result()
+    add_run(SMALL, "mini", run, folder)
+    path = folder / "small.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("delta_u_by_size", "validation_accuracy"):
+        del _of_run(values)[name]
+    del _of_row(values)["config"]["scaling"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert load_results("small", folder).row("mini").runs == (run,)
+
+
+ADD = """
+from bsqh_core.experiments import EXPERIMENTS
+from bsqh_core.experiments.document import refresh_document
+from bsqh_core.experiments.files import add_run
+
+EXPERIMENTS[experiment.name] = experiment
+for run in runs:
+    add_run(experiment, row, run, folder)
+    refresh_document(experiment, folder)
+"""
+
+
+def test_processes_that_add_at_the_same_time_lose_nothing(folder: Path) -> None:
+    """Each experiment of the folder has a file of its own; all have one document."""
+    folder.mkdir(parents=True)
+    document = folder.parent / "reproduction.md"
+    document.write_text("<!-- small -->\n<!-- /small -->\n<!-- other -->\n<!-- /other -->\n", encoding="utf-8")
+    # What a child is given is pickled, and the quantities of an experiment are functions.
+    small = replace(SMALL, quantities=())
+    other = replace(small, name="other", rows=(Row("one", "one", CONFIG),))
+    runs = [make_result(seed=seed) for seed in range(40)]
+    jobs = [(small, "mini", runs[:20]), (small, "mini", runs[20:]), (other, "one", runs[:20])]
+    children = [Child(ADD, experiment=made, row=row, runs=some, folder=folder) for made, row, some in jobs]
+    for child in children:
+        child.join()
+    assert [run.seed for run in load_results("small", folder).row("mini").runs] == list(range(40))
+    text = document.read_text(encoding="utf-8")
+    assert "| batch 20 | 40 |" in text
+    assert "one: 20 seeds" in text
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"rows": \xff', b"[]", b"7"])

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from bsqh_core import EvaluationRecord, Outcome, __version__
+from bsqh_core import EvaluationRecord, IterationRecord, Outcome, __version__
 from bsqh_core.errors import UserError
 from bsqh_core.experiments.measure import CURVE_POINTS, run_result
 from bsqh_core.hamiltonian import delta_u, step_with_delta_h
-from bsqh_core.solvers import build_solver
+from bsqh_core.solvers import RunEnded, Solver, build_solver
 from bsqh_core.store import Histories, Store, StoredRun
 from helpers import make_records, train, write_run
 from small_experiment import CONFIG
@@ -55,6 +55,7 @@ def test_it_is_what_the_run_was(store: Store, run: StoredRun) -> None:
     assert result.line_search_steps == run.latest.line_search_steps > 0
     assert result.parameters == sum(run.layer_sizes)
     assert list(result.sparsity_by_layer) == list(run.layer_names)
+    assert result.validation_accuracy == history.evaluated("validation")[-1].accuracy
     assert (result.delta_h, result.delta_u, result.full_objective) == (None,) * 3
     assert result.data == run.data
     assert result.curve.iteration == (4, 8, 9)
@@ -71,18 +72,59 @@ def test_where_and_with_what_it_was_made(store: Store, run: StoredRun) -> None:
     assert result.versions.python == platform.python_version()
     assert result.ended == date.fromtimestamp(store.checkpoint_path(run.uid).stat().st_mtime).isoformat()
     elsewhere = run_result(store, replace(run, host="elsewhere", created=0.0), deltas=False)
-    assert (elsewhere.device, elsewhere.versions, elsewhere.ended) == ("cpu", None, date.fromtimestamp(0).isoformat())
+    assert (elsewhere.device, elsewhere.versions) == (result.device, result.versions), "these came with the run"
+    assert elsewhere.ended == date.fromtimestamp(0).isoformat()
+    older = run_result(store, replace(run, machine=None, versions=None), deltas=False)
+    assert (older.device, older.versions) == ("cpu", None)
 
 
-def test_delta_h_and_delta_u_are_those_of_one_more_iteration(store: Store, run: StoredRun) -> None:
-    solver = build_solver(replace(CONFIG, iterations=10))
-    records = [solver.step() for _ in range(9)]
-    record, delta_h = step_with_delta_h(solver)
+def test_what_has_changed_since_the_run_does_not_matter(
+    store: Store, run: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run_result(store, run, deltas=False)
+    monkeypatch.setattr(platform, "python_version", lambda: "9.9")
+    monkeypatch.setattr(os, "cpu_count", lambda: 99)
+    after = run_result(store, run, deltas=False)
+    assert (after.device, after.versions) == (before.device, before.versions)
+
+
+def test_the_deltas_are_those_of_the_six_iterations_after_the_end(store: Store, run: StoredRun) -> None:
+    solver = build_solver(replace(CONFIG, iterations=15))
+    for _ in range(9):
+        solver.step()
+    u, records, gaps, by_size = solver.controls.flat.clone(), [], [], 0.0
+    for _ in range(6):
+        record, delta_h = step_with_delta_h(solver)
+        steps = (solver.controls.flat - u).double().split(solver.controls.sizes)
+        by_size += sum(float(step.norm()) / len(step) for step in steps)
+        u = solver.controls.flat.clone()
+        records.append(record)
+        gaps.append(delta_h)
     for _ in range(2):
         result = run_result(store, run, deltas=True)
-        assert result.delta_h == delta_h > 0
-        assert result.delta_u == delta_u([*records, record])
+        assert result.delta_h == gaps[0] > 0
+        assert result.delta_u == delta_u(records)
+        assert result.delta_u_by_size == pytest.approx(by_size, rel=1e-9)
     assert store.run(run.uid).latest.iterations == 9, "the run stays as it is"
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_run_that_cannot_go_on_has_no_deltas(
+    store: Store, run: StoredRun, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, made = Solver.step, []
+
+    def step_until_it_diverges(solver: Solver) -> IterationRecord:
+        if len(made) == steps:
+            raise RunEnded("Diverged.")
+        made.append(solver)
+        return step(solver)
+
+    monkeypatch.setattr(Solver, "step", step_until_it_diverges)
+    result = run_result(store, run, deltas=True)
+    assert len(made) == steps
+    assert (result.delta_h, result.delta_u, result.delta_u_by_size) == (None,) * 3
+    assert result.J is not None
 
 
 def test_delta_h_needs_the_resume_state_of_the_end(store: Store, run: StoredRun) -> None:
@@ -114,14 +156,14 @@ def test_the_best_and_the_selected(store: Store) -> None:
     assert (result.selected.iteration, result.selected.accuracy, result.selected.sparsity) == (3, 0.7, 53.0)
     assert result.best.auc is None, "JSON has no NaN"
     assert result.confusion == ((2, 1), (2, 3))
-    assert (result.accuracy, result.delta_h) == (0.2, None)
+    assert (result.accuracy, result.validation_accuracy, result.delta_h) == (0.2, 0.1, None)
     assert [result.recall(name) for name in ("no", "yes", "perhaps")] == [pytest.approx(2 / 3), 0.6, None]
 
 
 def test_a_run_that_was_never_evaluated(store: Store) -> None:
     result = run_result(store, write_run(store, make_records(range(1, 4))), deltas=False)
     assert (result.best, result.selected, result.confusion, result.accuracy, result.recall("no")) == (None,) * 5
-    assert result.curve.iteration == ()
+    assert (result.validation_accuracy, result.curve.iteration) == (None, ())
     with pytest.raises(UserError, match="no records"):
         run_result(store, store.create(CONFIG, "cpu"), deltas=False)
 

@@ -50,6 +50,13 @@ def test_a_few_figures() -> None:
     assert EXPERIMENTS["figure4"].rows[0].published["recall_kidney-left"].mean == 0.73
 
 
+def test_the_published_delta_u_is_beside_that_by_size() -> None:
+    table3 = EXPERIMENTS["table3"]
+    assert [quantity.name for quantity in table3.quantities] == ["delta_h", "delta_u_by_size", "delta_u"]
+    assert table3.row("batch512").published["delta_u_by_size"].mean == 6.02e-4
+    assert "delta_u" not in table3.row("batch512").published
+
+
 def test_organs_are_called_as_medmnist_has_them() -> None:
     medmnist = pytest.importorskip("medmnist")
     assert list(FIGURE_4) == list(medmnist.INFO["organamnist"]["label"].values())

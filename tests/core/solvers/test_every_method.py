@@ -14,47 +14,66 @@ import pytest
 import torch
 
 from bsqh_core import Dataset, IterationRecord, Outcome, RunConfig, build_solver
+from bsqh_core.comparison import forward_evaluations
 from bsqh_core.errors import ConfigError
 from bsqh_core.export import load_sparse, onnx_bytes, records_csv, result_json, sparse_bytes, trained_network
+from bsqh_core.history import History
 from bsqh_core.methods import METHODS
+from bsqh_core.objective import ForwardSweep
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.records import State
 from bsqh_core.solvers import SOLVERS, layerwise
+from bsqh_core.solvers.lbfgs import LBFGSSolver
+from bsqh_core.solvers.trials import TrialSolver
 from bsqh_core.store import Histories, Store, StoredRun, export_run, import_run
 from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 from helpers import after_iteration, wait_until, working
 
 PENALTIES_OF = {
-    name: [("none", 0.8), ("l0", 1.0)] if method.smooth else [(p, 0.8) for p in PENALTIES]
+    name: [("l0", 1.0), ("none", 0.5)] if method.smooth else [(p, 0.5) for p in PENALTIES]
     for name, method in METHODS.items()
 }
 """Penalties, and shares of their quadratic part, that a method declares that it can do."""
 
 CASES = [(name, penalty, alpha) for name, found in PENALTIES_OF.items() for penalty, alpha in found]
 
+PENALISED = [case for case in CASES if case[1] != "none"]
+"""Of the methods that can, all are sparse."""
+
+BATCH_NORM = {"network": "modified-lenet", "eps0": 3.0}
+"""Settings under which SR2, too, accepts one of its first two trials."""
+
+RESUMED = [(*case, False) for case in CASES] + [(*case, True) for case in CASES if METHODS[case[0]].line_search]
+"""Cases with batch normalisation, and in full batch where that is another code path."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def short_maximisations() -> Iterator[None]:
     """Numerical maximisation takes longer than all that is tested here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layerwise, "INNER_ITERATIONS", 2)
-        patch.setattr(layerwise, "INNER_EVALUATIONS", 4)
+        patch.setattr(layerwise, "INNER_ITERATIONS", 1)
+        patch.setattr(layerwise, "INNER_EVALUATIONS", 3)
         yield
 
 
 def config_of(method: str, **settings: object) -> RunConfig:
     """A run of a few iterations that the method can do, on mini-batches if it can."""
-    penalty, alpha = PENALTIES_OF[method][-1]
+    penalty, alpha = PENALTIES_OF[method][0]
     common = {
         "widths": (3, 4, 10, 8),
         "device": "cpu",
         "iterations": 6,
         "penalty": penalty,
         "alpha": alpha,
-        "rho": 1e-3,
+        "rho": 0.02,
     }
-    common |= {"batch_size": "full" if METHODS[method].full_batch else 20, "eps0": 0.1, "mu": 2.0, "zeta": 0.5}
+    common |= {"batch_size": "full" if METHODS[method].full_batch else 20, "eps0": 0.3, "mu": 2.0, "zeta": 0.5}
     return RunConfig(method=method, **{**common, **settings})
+
+
+def is_sparse(config: RunConfig) -> bool:
+    """Whether the method makes weights vanish, and not all."""
+    return config.method in ("pruning", "iht") or (config.penalty != "none" and config.alpha < 1)
 
 
 def trace(records: list[IterationRecord]) -> list[tuple]:
@@ -72,8 +91,10 @@ def test_every_method_has_a_solver_and_the_other_way_round() -> None:
 
 @pytest.mark.parametrize(("method", "penalty", "alpha"), CASES)
 def test_records_are_well_formed(method: str, penalty: str, alpha: float, dataset: Dataset) -> None:
-    solver = build_solver(config_of(method, penalty=penalty, alpha=alpha), dataset)
+    config = config_of(method, penalty=penalty, alpha=alpha)
+    solver = build_solver(config, dataset)
     records = list(solver)
+    assert not is_sparse(config) or 0 < sum(records[-1].nonzeros_by_layer) < 0.98 * solver.controls.counted
     assert solver.ending.outcome is Outcome.FINISHED
     assert solver.ending.reason == "Finished: 6 iterations are done."
     assert [record.iteration for record in records] == list(range(1, 7))
@@ -112,21 +133,22 @@ def test_methods_share_initial_weights_and_batches(batch_size: int | str, datase
     assert all(torch.equal(x, drawn[0]) for x in drawn)
 
 
-@pytest.mark.parametrize("settings", [{"network": "modified-lenet"}, {"batch_size": "full"}], ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "penalty", "alpha", "full"), RESUMED)
 def test_a_checkpoint_continues_the_trajectory_bit_for_bit(
-    method: str, settings: dict, dataset: Dataset, tmp_path: Path
+    method: str, penalty: str, alpha: float, full: bool, dataset: Dataset, tmp_path: Path
 ) -> None:
-    config = config_of(method, iterations=5, **settings)
-    whole = build_solver(config, dataset)
-    records = list(whole)
-    first = build_solver(config, dataset)
-    for _ in range(3):
+    settings = {"batch_size": "full"} if full else BATCH_NORM
+    config = config_of(method, penalty=penalty, alpha=alpha, iterations=4, **settings)
+    whole, first = build_solver(config, dataset), build_solver(config, dataset)
+    start, records = first.controls.flat.clone(), list(whole)
+    for _ in range(2):
         first.step()
+    vanished = (start != 0) & (first.controls.flat == 0)
+    assert bool(vanished.any()) == is_sparse(config), "or zeros are not tested"
     save_checkpoint(tmp_path / "state", first.state_dict())
     second = build_solver(config, dataset)
     second.load_state_dict(load_checkpoint(tmp_path / "state"))
-    assert trace(list(second)) == trace(records[3:])
+    assert trace(list(second)) == trace(records[2:])
     for name, value in whole.network.state_dict().items():
         assert torch.equal(second.network.state_dict()[name], value), name
 
@@ -142,10 +164,10 @@ def test_running_averages_move_once_an_iteration(method: str, dataset: Dataset) 
         torch.testing.assert_close(mine, theirs)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_an_iteration_that_fails_has_not_happened(method: str, dataset: Dataset) -> None:
+@pytest.mark.parametrize(("method", "penalty", "alpha"), CASES)
+def test_an_iteration_that_fails_has_not_happened(method: str, penalty: str, alpha: float, dataset: Dataset) -> None:
     """Memory may run out at any moment; the parameters, and what the method remembers, are as before."""
-    config = config_of(method, network="modified-lenet", iterations=4)
+    config = config_of(method, penalty=penalty, alpha=alpha, iterations=4, **BATCH_NORM)
     solver, whole = build_solver(config, dataset), build_solver(config, dataset)
     records = [solver.step() for _ in range(2)]
 
@@ -157,6 +179,38 @@ def test_an_iteration_that_fails_has_not_happened(method: str, dataset: Dataset)
         solver.step()
     del solver.controls.norm
     assert trace(records + list(solver)) == trace(list(whole))
+
+
+@pytest.mark.parametrize("network", ["lenet5", "modified-lenet"])
+@pytest.mark.parametrize(
+    ("method", "batch_size"),
+    [
+        *((name, 20) for name, facts in METHODS.items() if not facts.full_batch),
+        *((name, "full") for name, facts in METHODS.items() if facts.line_search),
+    ],
+)
+def test_forward_evaluations_are_those_that_are_made(
+    method: str, batch_size: int | str, network: str, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All passes of samples through the whole network, but for the documented ones."""
+    solver = build_solver(config_of(method, network=network, batch_size=batch_size, iterations=5), dataset)
+    passes, through = [], ForwardSweep._total
+
+    def counting(sweep: ForwardSweep, index: int) -> torch.Tensor:
+        passes.append(len(sweep._chunks[index][0]) / len(sweep._batch))
+        return through(sweep, index)
+
+    monkeypatch.setattr(ForwardSweep, "_total", counting)
+    history = History(("",) * len(solver.controls.sizes), solver.controls.sizes, method)
+    for record in solver:
+        history.add(record)
+    declared = forward_evaluations(history)[-1]
+    if isinstance(solver, LBFGSSolver):
+        declared += 1  # at the initial weights
+    elif isinstance(solver, TrialSolver) and batch_size == "full" and not solver.network.has_batch_norm:
+        declared -= 4  # the sweep of each iteration but the first is known from the one before
+    assert len(history) == 5
+    assert sum(passes) == pytest.approx(declared)
 
 
 def diverging(method: str) -> RunConfig:
@@ -199,14 +253,16 @@ def test_what_a_method_cannot_do_is_refused(settings: dict, sentence: str) -> No
 
 
 class TestInTheStore:
-    """One race of all methods: paused, resumed, stopped, and resumed by another worker."""
+    """One race of all methods and penalties: paused, resumed, stopped, and resumed by another worker."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def store(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         folder = tmp_path_factory.mktemp("store")
         settings = {"dataset": "digits", "train_samples": 60, "iterations": 5, "evaluate_every": 2}
-        contestants = [config_of(method, **settings) for method in METHODS]
+        contestants = [
+            config_of(method, penalty=penalty, alpha=alpha, **settings) for method, penalty, alpha in PENALISED
+        ]
         with working(folder) as worker:
             with worker._lock:
                 race = worker.race(contestants)
@@ -230,9 +286,10 @@ class TestInTheStore:
     def wait(store: Store, race: str) -> None:
         wait_until(lambda: all(run.state is State.ENDED for run in store.race(race)), "the end of the race")
 
-    @pytest.fixture(params=METHODS)
+    @pytest.fixture(params=PENALISED, ids=lambda case: "-".join(map(str, case)))
     def run(self, request: pytest.FixtureRequest, store: Store) -> StoredRun:
-        return next(run for run in store.runs() if run.config.method == request.param)
+        method, penalty, _ = request.param
+        return next(run for run in store.runs() if (run.config.method, run.config.penalty) == (method, penalty))
 
     def test_its_records_are_those_of_a_run_in_one_piece(self, store: Store, run: StoredRun) -> None:
         assert (run.outcome, run.latest.iterations) == (Outcome.FINISHED, 5)
@@ -241,6 +298,9 @@ class TestInTheStore:
         records = list(build_solver(run.config))
         for name in ("J", "J_before", "loss", "penalty", "eps", "eps_hat", "step_norm", "line_search_steps"):
             assert history.column(name).tolist() == [getattr(record, name) for record in records], name
+        nonzeros = history.column("nonzeros").astype(int)
+        assert [tuple(row) for row in nonzeros] == [record.nonzeros_by_layer for record in records]
+        assert not is_sparse(run.config) or 0 < nonzeros[-1].sum() < sum(history.layer_sizes)
         rejected = [(r.iteration, trial.eps) for r in records for trial in r.trials if not trial.accepted]
         assert list(zip(*(column.tolist() for column in history.rejected()), strict=True)) == rejected
         assert [e.iteration for e in history.evaluated("test")] == [2, 4, 5]

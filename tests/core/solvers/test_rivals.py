@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as fn
 
-from bsqh_core import Dataset, Outcome, RunConfig, build_solver
-from bsqh_core.networks import NETWORKS
+from bsqh_core import Dataset, Outcome, build_solver
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.solvers import sr2
 from bsqh_core.solvers.base import Solver
-from bsqh_core.solvers.gradient import PRUNE_FROM, PRUNE_UNTIL
-from bsqh_core.solvers.layerwise import LayerwiseSolver
-from linear_models import LeastSquares, classification, linear_solver
+from linear_models import classification, linear_solver, small
 
 RHO = 0.05
-
-
-def small(method: str, network: str = "lenet5", **settings: object) -> RunConfig:
-    widths = (3, 4, 10, 8)[: len(NETWORKS[network].widths)]
-    common = {"network": network, "widths": widths, "device": "cpu", "dtype": "float64", "iterations": 10}
-    return RunConfig(method=method, **{**common, **settings})
 
 
 class TestConvexElasticNet:
@@ -125,7 +113,7 @@ class TestGradientMethods:
         solver = build_solver(config, dataset)
         for _ in range(3):
             solver.step()
-        before, state = solver.controls.flat.clone(), solver._method_state()["optimizer"]
+        before, state = solver.controls.flat.clone(), solver._method_state()
         m, v = state["exp_avg"], state["exp_avg_sq"]
         _, F = solver.objective.sweep(solver.dataset.train)
         solver.step()
@@ -156,151 +144,6 @@ class TestGradientMethods:
         assert "not finite" in solver.ending.reason
         assert bool(solver.controls.flat.isfinite().all())
         assert len(records) == solver.iteration < 99
-
-
-class TestPruning:
-    def masks(self, solver: Solver) -> list[Tensor]:
-        found = []
-        while solver.ending is None:
-            solver.step()
-            found.append(solver.controls.flat != 0)
-        return found
-
-    @pytest.mark.parametrize("keep", [0.1, 0.37, 1.0])
-    @pytest.mark.parametrize("iterations", [1, 7, 120])
-    def test_it_ends_with_exactly_as_many_weights(self, keep: float, iterations: int) -> None:
-        x, y = classification(features=11)
-        solver = linear_solver("pruning", x, y, penalty="none", keep=keep, iterations=iterations)
-        masks = self.masks(solver)
-        assert int(masks[-1].sum()) == round(keep * 33)
-        for earlier, later in itertools.pairwise(masks):
-            assert not bool((later & ~earlier).any()), "what is pruned stays pruned"
-
-    def test_the_share_follows_the_cubic_schedule(self) -> None:
-        """Zhu, Gupta 2018 (1): s_t = s_f − s_f (1 − (t − t₀) / (n Δt))³, in n = 100 steps."""
-        x, y = classification(features=100)
-        solver = linear_solver("pruning", x, y, penalty="none", keep=0.1, iterations=400)
-        counts = [int(mask.sum()) for mask in self.masks(solver)]
-        for k, count in enumerate(counts, 1):
-            t = min(max((k // 2 * 2 / 400 - PRUNE_FROM) / (PRUNE_UNTIL - PRUNE_FROM), 0), 1)
-            assert count == round(300 * (1 - 0.9 * (1 - (1 - t) ** 3)))
-
-    def test_the_smallest_weights_go_first_and_nothing_is_pruned_before_its_time(self) -> None:
-        x, y = classification()
-        solver = linear_solver("pruning", x, y, penalty="none", keep=0.5, iterations=10, learning_rate=1e-9)
-        weights = torch.linspace(1, 2, 36, dtype=torch.float64)
-        solver.controls.flat.copy_(weights)
-        masks = self.masks(solver)
-        assert masks[1].all()
-        assert masks[-1].tolist() == [False] * 18 + [True] * 18
-
-
-class TestHardThresholding:
-    def test_one_step_on_an_orthogonal_design_is_the_best_approximation(self) -> None:
-        """Blumensath, Davies 2008: with AᵀA = 1 the first step, of length 1, is the s largest entries of Aᵀb."""
-        A = np.linalg.qr(np.random.default_rng(1).normal(size=(20, 20)))[0]
-        b = np.random.default_rng(2).normal(size=20)
-        settings = {"penalty": "none", "keep": 0.25, "learning_rate": 20.0, "decay": "constant", "momentum": 0}
-        solver = linear_solver("iht", A, np.arange(20), LeastSquares(b), 1, iterations=3, **settings)
-        solver.step()
-        expected = A.T @ b
-        expected[np.argsort(-abs(expected))[5:]] = 0
-        np.testing.assert_allclose(solver.controls.flat.numpy(), expected, atol=1e-12)
-        assert solver.step().step_norm == pytest.approx(0, abs=1e-12), "a fixed point"
-
-    def test_it_recovers_a_sparse_truth(self) -> None:
-        """Blumensath, Davies 2009: few enough nonzeros are found from random measurements, fewer than unknowns."""
-        rng = np.random.default_rng(3)
-        A, truth = rng.normal(size=(60, 100)), np.zeros(100)
-        truth[rng.permutation(100)[:5]] = rng.choice([-1, 1], 5) * rng.uniform(1, 2, 5)
-        rate = 60 / np.linalg.norm(A, 2) ** 2
-        settings = {"penalty": "none", "keep": 0.05, "learning_rate": rate, "decay": "constant", "momentum": 0.5}
-        solver = linear_solver("iht", A, np.arange(60), LeastSquares(A @ truth), 1, iterations=200, **settings)
-        list(solver)
-        np.testing.assert_allclose(solver.controls.flat.numpy(), truth, atol=1e-6)
-
-    def test_every_iteration_keeps_as_many_weights(self, dataset: Dataset) -> None:
-        config = small("iht", penalty="none", keep=0.2, batch_size=16, learning_rate=1.0, iterations=30)
-        solver = build_solver(config, dataset)
-        masks = []
-        for record in solver:
-            assert sum(record.nonzeros_by_layer) == round(0.2 * solver.controls.counted)
-            masks.append(solver.controls.flat != 0)
-        assert any(bool((later & ~earlier).any()) for earlier, later in itertools.pairwise(masks)), "some come back"
-
-
-class TestLBFGS:
-    def test_the_optimum_of_scipy_in_as_many_evaluations(self, measured: Callable[[str], None]) -> None:
-        """SciPy's L-BFGS-B on convex ridge regression: the same J, in at most half as many evaluations more."""
-        x, y = classification()
-        solver = linear_solver("lbfgs", x, y, penalty="l0", alpha=1.0, rho=0.01, iterations=100)
-
-        def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
-            logits = x @ w.reshape(3, -1).T
-            p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-            gradient = (p - np.eye(3)[y]).T @ x / len(y)
-            return -np.log(p[np.arange(len(y)), y]).mean() + 0.005 * w @ w, gradient.ravel() + 0.01 * w
-
-        theirs = minimize(objective, np.zeros(36), jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-9})
-        evaluations, J = 1, math.inf
-        while (solver.objective.sweep(solver.dataset.train)[1] - 0.01 * solver.controls.flat).abs().max() > 1e-9:
-            record = solver.step()
-            assert record.J_before > record.J
-            evaluations, J = evaluations + len(record.trials), record.J
-        assert pytest.approx(theirs.fun, rel=1e-14) == J
-        assert evaluations <= 1.5 * theirs.nfev
-        measured(f"L-BFGS: {evaluations} evaluations, SciPy's L-BFGS-B {theirs.nfev}")
-
-    def test_it_converges_where_nothing_is_lower(self) -> None:
-        x, y = classification()
-        solver = linear_solver("lbfgs", x, y, penalty="l0", alpha=1.0, rho=0.01, iterations=500)
-        *_, last = solver
-        assert solver.ending.outcome is Outcome.CONVERGED
-        assert (last.step_norm, last.J) == (0, last.J_before)
-        assert solver.iteration < 60
-
-    def test_trials_are_the_points_of_the_line_search(self, dataset: Dataset) -> None:
-        solver = build_solver(small("lbfgs", penalty="none", iterations=30), dataset)
-        seen = []
-        sweep = solver._evaluate
-        solver._evaluate = lambda batch, tracking=False: (seen.append(1), sweep(batch, tracking))[1]
-        records = list(solver)
-        assert len(seen) == 1 + sum(len(record.trials) for record in records), "each point is evaluated once"
-        assert any(record.line_search_steps for record in records)
-        for record in records:
-            *rejected, last = record.trials
-            assert last.accepted
-            assert not any(trial.accepted for trial in rejected)
-            assert (last.J, last.eps, last.step_norm) == (record.J, record.eps, record.step_norm)
-            assert record.J_before > record.J
-        for earlier, later in itertools.pairwise(records):
-            assert later.J_before == earlier.J
-
-    def test_a_line_search_survives_points_that_are_not_finite(self, dataset: Dataset) -> None:
-        solver = build_solver(small("lbfgs", penalty="none"), dataset)
-        evaluate, calls = solver._evaluate, itertools.count()
-
-        def broken(batch: object, tracking: bool = False) -> object:
-            found = evaluate(batch, tracking)
-            return found._replace(value=found.value._replace(loss=math.nan)) if next(calls) == 1 else found
-
-        solver._evaluate = broken
-        record = solver.step()
-        assert math.isnan(record.trials[0].J)
-        assert record.J_before > record.J
-
-    @pytest.mark.parametrize("after", [1, 4])
-    def test_a_line_search_that_is_given_up_has_not_happened(self, after: int, dataset: Dataset) -> None:
-        config = small("lbfgs", penalty="none", iterations=8)
-        whole = [record.J for record in build_solver(config, dataset)]
-        solver = build_solver(config, dataset)
-        found = [solver.step().J for _ in range(after)]
-        solver.should_stop = lambda: True
-        assert list(solver) == []
-        assert solver.ending.outcome is Outcome.STOPPED
-        again = build_solver(config, dataset)
-        again.load_state_dict(solver.state_dict())
-        assert found + [record.J for record in again] == whole
 
 
 class TestSR2:
@@ -345,6 +188,21 @@ class TestSR2:
         assert not first.trials[0].accepted
         assert second.J_before != first.J_before
 
+    def test_in_full_batch_a_rejection_keeps_the_sweep(self, dataset: Dataset) -> None:
+        """u and the batch are the same; what a solver does that forgets it is the same too, bit for bit."""
+        solver, forgetful = (self.solver(dataset, eps0=1e-3, rho_start=1e-5) for _ in range(2))
+        sweep, swept = solver.objective.sweep, []
+        solver.objective.sweep = lambda batch: (swept.append(1), sweep(batch))[1]
+        rejected = 0
+        for record in solver:
+            rejected += record.line_search_steps
+            forgetful.forget_states()
+            other = forgetful.step()
+            assert (other.J, other.J_before, other.trials) == (record.J, record.J_before, record.trials)
+        assert rejected > 5
+        assert len(swept) == 1, "the first; the others continue accepted trials"
+        assert torch.equal(solver.controls.flat, forgetful.controls.flat)
+
     def test_in_full_batch_it_ends_at_a_fixed_point(self, dataset: Dataset) -> None:
         solver = self.solver(dataset, rho=1e3, eps0=10.0)
         *_, last = solver
@@ -362,88 +220,6 @@ class TestSR2:
         assert solver.ending.outcome is Outcome.STALLED
         assert torch.equal(solver.controls.flat, before)
         assert records[-1].eps <= 1e12
-
-
-class TestLayerByLayer:
-    def solver(self, dataset: Dataset, network: str = "lenet5", **settings: object) -> LayerwiseSolver:
-        common = {"alpha": 1.0, "rho": 0.1, "batch_size": 20}
-        solver = build_solver(small("sqh-lbfgs", network, **{**common, **settings}), dataset)
-        assert isinstance(solver, LayerwiseSolver)
-        generator = torch.Generator().manual_seed(1)
-        for layer in solver.network.layers:
-            torch.nn.init.normal_(layer.affine.bias, std=0.5, generator=generator)
-        return solver
-
-    @pytest.mark.parametrize("network", NETWORKS)
-    def test_to_first_order_the_hamiltonian_is_that_of_hb25(self, network: str, dataset: Dataset) -> None:
-        """∂_w H_l at u is F_l − ρ u in either order of affine map and activation; its value falls as H says."""
-        solver = self.solver(dataset, network)
-        batch, flat = solver.dataset.train, solver.controls.flat
-        u = flat.clone()
-        _, F = solver.objective.sweep(batch)
-        chunks = solver.states_and_costates(batch)
-        gradient = torch.zeros_like(u)
-        for index, layer in enumerate(solver.layers):
-            _, gradient[layer.piece] = solver.augmented_hamiltonian(index, chunks, u, eps=3.0)
-            direction = torch.zeros_like(u)
-            direction[layer.piece] = torch.randn(gradient[layer.piece].shape, dtype=u.dtype)
-            step = 1e-5 / direction.norm()
-            flat.copy_(u + step * direction)
-            forward, _ = solver.augmented_hamiltonian(index, chunks, u, eps=3.0)
-            flat.copy_(u - step * direction)
-            backward, _ = solver.augmented_hamiltonian(index, chunks, u, eps=3.0)
-            flat.copy_(u)
-            assert (forward - backward) / (2 * step) == pytest.approx(float(gradient @ direction), rel=1e-4, abs=1e-8)
-        torch.testing.assert_close(gradient, -solver._gradient(F), rtol=1e-9, atol=1e-12)
-
-    @pytest.mark.parametrize("eps", [0.3, 30.0])
-    def test_the_last_layer_has_the_closed_form_of_hb25(self, eps: float, dataset: Dataset) -> None:
-        """Nothing follows the last affine map: there L-BFGS finds the prox step (HB25 6.6), to 1e-6."""
-        solver = self.solver(dataset)
-        u = solver.controls.flat.clone()
-        _, F = solver.objective.sweep(solver.dataset.train)
-        w, prox = solver._trial(solver.dataset.train, u, F, eps), solver.objective.trial(u, F, eps)
-        last, first = solver.layers[-1].piece, solver.layers[0].piece
-        assert float((prox - u)[last].norm()) > 1e-3
-        torch.testing.assert_close(w[last], prox[last], rtol=1e-6, atol=1e-7)
-        assert not torch.allclose(w[first], prox[first], rtol=1e-3), "elsewhere the activation counts"
-
-    @pytest.mark.parametrize("network", NETWORKS)
-    def test_each_layer_raises_its_hamiltonian(self, network: str, dataset: Dataset) -> None:
-        """HB25 7.4, which the decrease of J rests on: H_{l,ε}(w_l) ≥ H_l(u_l)."""
-        solver = self.solver(dataset, network)
-        batch, u = solver.dataset.train, solver.controls.flat.clone()
-        chunks = solver.states_and_costates(batch)
-        at_u = [solver.augmented_hamiltonian(index, chunks, u, 1.0)[0] for index in range(len(solver.layers))]
-        w = solver._trial(batch, u, torch.zeros_like(u), 1.0)
-        solver.controls.flat.copy_(w)
-        for index, before in enumerate(at_u):
-            value, gradient = solver.augmented_hamiltonian(index, chunks, u, 1.0)
-            assert value > before
-            assert network == "modified-lenet" or float(gradient.norm()) < 0.1, "nearly a maximum"
-
-    @pytest.mark.parametrize("network", NETWORKS)
-    def test_the_line_search_makes_J_decrease(self, network: str, dataset: Dataset) -> None:
-        solver = self.solver(dataset, network, zeta=0.5, mu=3.0, iterations=2, eps0=0.1)
-        records = list(solver)
-        assert sum(record.line_search_steps for record in records) > 0
-        for record in records:
-            assert record.J_before - 1e-9 * record.step_norm >= record.J
-
-    def test_chunks_change_nothing(self, dataset: Dataset) -> None:
-        whole, pieces = (self.solver(dataset, iterations=1, batch_size="full") for _ in range(2))
-        pieces.objective.chunk = 7
-        for a, b in zip(whole, pieces, strict=True):
-            assert pytest.approx(b.J, rel=1e-6) == a.J
-
-    def test_a_stop_acts_inside_a_maximisation(self, dataset: Dataset) -> None:
-        solver = self.solver(dataset, iterations=3)
-        solver.step()
-        before, calls = solver.controls.flat.clone(), itertools.count()
-        solver.should_stop = lambda: next(calls) == 5
-        assert list(solver) == []
-        assert solver.ending.outcome is Outcome.STOPPED
-        assert torch.equal(solver.controls.flat, before)
 
 
 def test_settings_that_a_method_does_not_read_change_nothing(dataset: Dataset) -> None:

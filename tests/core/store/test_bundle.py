@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,22 @@ def test_what_is_exported_again_is_the_same(exported, store: Store) -> None:
         assert unpacked[0].read(name) == unpacked[1].read(name)
 
 
+def test_where_and_with_what_it_was_made_arrives(bundle: bytes, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = json.loads(zipfile.ZipFile(io.BytesIO(bundle)).read("run.json"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 99)
+    run = import_run(store, bundle)
+    assert run.versions is not None
+    assert (run.machine, asdict(run.versions)) == (made["machine"], made["versions"])
+    assert run.machine.startswith("cpu: ")
+    train(store.folder, run.uid)
+    assert store.run(run.uid).machine.endswith(", 99 cores"), "where it went on"
+
+
+def test_a_file_of_an_older_version_does_not_know_where_it_was_made(bundle: bytes, store: Store) -> None:
+    run = import_run(store, repacked(bundle, run=lambda facts: without("machine")(without("versions")(facts))))
+    assert (run.machine, run.versions, run.latest.iterations) == (None, None, 25)
+
+
 def test_numbers_that_are_none_arrive(store: Store, tmp_path: Path) -> None:
     records = make_records(range(1, 15))
     trials = (replace(records[0].trials[0], J=float("nan"), step_norm=float("inf")), *records[0].trials[1:])
@@ -165,7 +182,7 @@ DAMAGED = {
     "facts that are a list": {"run": lambda facts: [facts]},
     "no records": {"records": None},
     "no iterations": {"records": without("iterations")},
-    "a setting of another program": {"run": lambda facts: facts | {"config": facts["config"] | {"momentum": 0.9}}},
+    "a setting of another program": {"run": lambda facts: facts | {"config": facts["config"] | {"speed": 2}}},
     "a setting out of its limits": {"run": lambda facts: facts | {"config": facts["config"] | {"mu": -1}}},
     "an unknown outcome": {"run": changed(outcome="won")},
     "a time that is none": {"run": changed(created=float("nan"))},
@@ -189,6 +206,8 @@ DAMAGED = {
     "sparsity of other layers": {"run": evaluation(sparsity_by_layer=[50.0])},
     "a confusion that is none": {"run": evaluation(confusion=5)},
     "a field of another program": {"run": evaluation(f1=0.5)},
+    "versions in words": {"run": changed(versions="3.11")},
+    "versions of another program": {"run": changed(versions={"perl": "5"})},
     "data in words": {"run": lambda facts: facts | {"data": facts["data"] | {"training_images": "many"}}},
 }
 
@@ -197,7 +216,7 @@ DAMAGED = {
 def test_a_damaged_file_changes_nothing(name: str, bundle: bytes, store: Store) -> None:
     before = everything(store)
     with pytest.raises(
-        UserError, match=r"not a run that bSQH Studio exported|momentum|mu must|resume state .* damaged"
+        UserError, match=r"not a run that bSQH Studio exported|field 'speed'|mu must|resume state .* damaged"
     ):
         import_run(store, repacked(bundle, **DAMAGED[name]))
     assert everything(store) == before

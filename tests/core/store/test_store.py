@@ -13,6 +13,7 @@ import pytest
 
 from bsqh_core import Outcome, RunConfig
 from bsqh_core.errors import UserError
+from bsqh_core.machine import device_name, versions
 from bsqh_core.records import State
 from bsqh_core.store import Store, StoreError, schema, store_directory
 from helpers import TINY, Child, make_records, write_run
@@ -171,6 +172,28 @@ def test_an_older_store_gains_a_column_for_each_new_setting(tmp_path: Path) -> N
         TINY, mu=default.mu, evaluate_every=default.evaluate_every, widths=default.widths, penalty=default.penalty
     )
     assert (run.number, store.create(TINY, "cpu").config) == (number, TINY)
+    store.close()
+
+
+def test_a_store_from_before_machines_were_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        store = Store(tmp_path)
+        with store.writing() as connection:
+            assert {"machine", "versions"}.isdisjoint(schema.columns(connection, "runs"))
+            connection.execute(
+                "INSERT INTO runs (uid, created, host, device, state, outcome) "
+                "VALUES ('0123456789ab', 1, 'a', 'cpu', 'ended', 'stopped')"
+            )
+            connection.execute("INSERT INTO configurations (run) VALUES (1)")
+        store.close()
+    store = Store(tmp_path)
+    (run,) = store.runs()
+    assert (run.machine, run.versions) == (None, None)
+    run = write_run(store, make_records(range(1, 3)))
+    assert run.machine == device_name("cpu")
+    assert run.versions == versions()
+    assert store.create(TINY, "cpu").machine is None, "it has not begun"
     store.close()
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from bsqh_core import __version__
-from bsqh_core.experiments.results import Versions
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What a run was computed with."""
+
+    python: str
+    torch: str
+    numpy: str
+    bsqh: str
 
 
 def device_name(device: str) -> str:
@@ -20,6 +31,7 @@ def device_name(device: str) -> str:
     return f"{kind}: {name}"
 
 
+@cache
 def processor() -> str:
     """The name of the processor."""
     try:
