@@ -236,6 +236,7 @@ class RunConfig:
         formula=r"\epsilon = 1 / \mathrm{lr}",
         optional=True,
         above=0,
+        most=1e30,  # torch takes no more
     )
     decay: str = _setting(
         str,

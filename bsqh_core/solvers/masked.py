@@ -17,10 +17,7 @@ PRUNE_FROM, PRUNE_UNTIL, PRUNINGS = 0.2, 0.7, 100
 """Pruning begins and is complete after these shares of the iterations, in so many steps (chosen)."""
 
 PHASES, ALTERNATING = 15, 12
-"""Equal phases that hard thresholding divides the iterations into, and how many of them alternate (chosen).
-
-Jin et al. leave the lengths of the two phases to the user.
-"""
+"""Equal phases that hard thresholding divides the iterations into, and how many of them alternate (chosen)."""
 
 
 class MaskSolver(GradientSolver):
@@ -66,7 +63,8 @@ class ThresholdingSolver(MaskSolver, SGDSolver):
     """Iterative hard thresholding (Jin, Yuan, Feng, Yan 2016, arXiv 1607.05423).
 
     Phases in which all weights are trained alternate with phases that set all but the largest ones to zero and
-    fine-tune these; the last one is of the second kind. Each begins with the weights that the one before it left.
+    fine-tune these; the last one is of the second kind. Each begins with the weights that the one before it left, and
+    momentum goes on for all of them.
     """
 
     def _next_mask(self, magnitudes: Tensor) -> Tensor:

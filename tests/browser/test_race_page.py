@@ -38,7 +38,7 @@ def test_a_race_to_its_verdict_replayed_shared_and_exported(serve, open_page, tm
 
     page.get_by_text("forward evaluations", exact=True).click()
     wait_until(lambda: "axis=evaluations" in page.evaluate("location.href"), "the axis in the address")
-    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     page.get_by_text("This address works on this machine only").wait_for()
     shared = page.get_by_test_id("stCode").inner_text().strip()
     assert shared == page.url.replace("%2C", ",")
