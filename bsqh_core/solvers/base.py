@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ class Step(NamedTuple):
     trials: tuple[Trial, ...] = ()
 
 
-class Solver:
+class Solver(ABC):
     """A training method as an iterator of `IterationRecord`; made by `build_solver`.
 
     A method implements `_iterate`, and `_method_state` and `_load_method_state` if it remembers anything.
@@ -146,9 +147,9 @@ class Solver:
             device_seconds=self.device_seconds,
         )
 
+    @abstractmethod
     def _iterate(self, batch: Split) -> Step:
         """Move `controls.flat`."""
-        raise NotImplementedError
 
     def _reason_to_end(self, step: Step) -> Ending | None:
         """Whether the iteration that made this step was the last one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -25,13 +26,13 @@ class GradientSolver(Solver):
         self._parameter = nn.Parameter(self.controls.flat)  # in the same memory
         self._optimizer = self._new_optimizer()
 
+    @abstractmethod
     def _new_optimizer(self) -> torch.optim.Optimizer:
         """What makes the steps; its learning rate is set before each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _metric(self, rate: float) -> float | Tensor:
         """The ε that a penalty must have, to weigh as much against a step at this learning rate as its gradient."""
-        raise NotImplementedError
 
     def _after_step(self, u: Tensor, rate: float) -> None:
         """Make weights vanish in the method's way; u is what they were before the step."""

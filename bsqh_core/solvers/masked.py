@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -27,9 +28,9 @@ class MaskSolver(GradientSolver):
         super().__init__(config, dataset, objective, sampler)
         self._mask = torch.ones(self.controls.counted, dtype=torch.bool, device=self.controls.flat.device)
 
+    @abstractmethod
     def _next_mask(self, magnitudes: Tensor) -> Tensor:
         """The counted weights that may stay after this iteration, of these magnitudes; bool, (counted,)."""
-        raise NotImplementedError
 
     def _after_step(self, u: Tensor, rate: float) -> None:
         weights = self.controls.flat[: self.controls.counted]
