@@ -63,14 +63,14 @@ def differing_fields(configs: Sequence[RunConfig]) -> list[str]:
 
 
 def labels(configs: Sequence[RunConfig]) -> list[str]:
-    """Short names, all distinct: "bSQH, ω = 5", and then whatever else differs, as in "…, ρ = 0.001, batch 64".
+    """Short names, all distinct: "bSQH, ω = 5", and then in what those of one method differ, as in "…, ρ = 0.001".
 
     Seeds are not in them; configurations that are the same but for their seeds, or for something that their
     method does not read, become "SQH, ζ = 0.01" and "SQH, ζ = 0.01 (2)".
     """
-    differing = [name for name in differing_fields(configs) if name not in ("seed", "method")]
     chosen: list[str] = []
     for config in configs:
+        differing = [n for n in differing_fields([c for c in configs if c.method == config.method]) if n != "seed"]
         method = METHODS[config.method]
         first = [method.tells] if method.tells else []
         rest = [name for name in differing if name not in first and config.reads(name)]

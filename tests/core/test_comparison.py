@@ -97,7 +97,7 @@ def test_labels() -> None:
 def test_labels_name_nothing_that_a_run_does_not_depend_on() -> None:
     free = RunConfig(penalty="none")
     assert labels([free, RunConfig(penalty="none", rho=0.5)]) == ["bSQH, ω = 5", "bSQH, ω = 5 (2)"]
-    assert labels([RunConfig(mu=2.0), RunConfig(method="sr2")]) == ["bSQH, ω = 5, μ = 2", "SR2"]
+    assert labels([RunConfig(mu=2.0), RunConfig(method="sr2")]) == ["bSQH, ω = 5", "SR2"]
     assert labels([RunConfig(), RunConfig(rho_until=0.75)]) == ["bSQH, ω = 5", "bSQH, ω = 5 (2)"]
 
 
