@@ -7,93 +7,21 @@ new setting is added here and nowhere else.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
-
-import numpy as np
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
 from bsqh_core.augmentation import EPS_MAX, EPS_MIN
 from bsqh_core.datasets import DATASETS
+from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
+from bsqh_core.fields import FieldSpec, setting
+from bsqh_core.losses import LOSSES
 from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("float32", "float64")
-
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
-    """What people and checks need to know about a field of `RunConfig`.
-
-    Attributes
-    ----------
-    kind : type
-        int, float, bool or str.
-    symbol, help : str
-        The field's symbol in HB25, and a sentence about it.
-    formula : str
-        Where the symbol stands, in LaTeX.
-    choices : callable
-        Returns the allowed values, where only some are.
-    word : str | None
-        One word that is allowed in place of a number.
-    optional, many : bool
-        Whether None is allowed; whether the value is a tuple of `kind`.
-    above, least, most, below : float
-        Limits of a number.
-    """
-
-    kind: type
-    symbol: str
-    help: str
-    formula: str = ""
-    choices: Callable[[], Iterable[str]] | None = None
-    word: str | None = None
-    optional: bool = False
-    many: bool = False
-    above: float = -math.inf
-    least: float = -math.inf
-    most: float = math.inf
-    below: float = math.inf
-
-    def check(self, name: str, value: Any) -> tuple[Any, str | None]:
-        """The value as the field holds it, and a sentence that says what is wrong with it, if anything."""
-        if isinstance(value, np.generic):
-            value = value.item()
-        if (value is None and self.optional) or (self.word is not None and value == self.word):
-            return value, None
-        if self.many and isinstance(value, list | tuple):
-            checked = [self.check(name, item) for item in value]
-            return tuple(item for item, _ in checked), next((problem for _, problem in checked if problem), None)
-        if self.kind is float and type(value) is int:
-            value = float(value) if abs(value) < 2**1000 else math.inf
-        if type(value) is not self.kind:
-            alternative = f" or {self.word!r}" if self.word else ""
-            return value, f"{name} must be {_KINDS[self.kind]}{alternative}, not {value!r}."
-        if self.choices is not None and value not in (choices := tuple(self.choices())):
-            return value, f"{name} must be one of {', '.join(choices)}, not {value!r}."
-        if isinstance(value, int | float) and not self._admits(value):
-            return value, f"{name} must be {self._limits() or 'finite'}, not {value!r}."
-        return value, None
-
-    def _admits(self, value: float) -> bool:
-        return self.above < value < self.below and self.least <= value <= self.most and math.isfinite(value)
-
-    def _limits(self) -> str:
-        limits = {"above": self.above, "at least": self.least, "at most": self.most, "below": self.below}
-        return " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
-
-
-def _setting(kind: type, default: Any, symbol: str, help: str, **more: Any) -> Any:
-    if kind is int:
-        more.setdefault("most", 10**9)  # no more fits into a column of the store, or makes sense
-    return field(default=default, metadata={"spec": FieldSpec(kind, symbol, help, **more)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +34,8 @@ class RunConfig:
         With one sentence for every field that is wrong.
     """
 
-    dataset: str = _setting(str, "digits", "𝒟", "Data set: a name, or the path of a MedMNIST-style .npz file.")
-    train_samples: int | None = _setting(
+    dataset: str = setting(str, "digits", "𝒟", "Data set: a name, or the path of a MedMNIST-style .npz file.")
+    train_samples: int | None = setting(
         int,
         None,
         "|B|",
@@ -115,7 +43,7 @@ class RunConfig:
         optional=True,
         least=2,
     )
-    validation_samples: int | None = _setting(
+    validation_samples: int | None = setting(
         int,
         None,
         "|V|",
@@ -123,15 +51,15 @@ class RunConfig:
         optional=True,
         least=1,
     )
-    scaling: str = _setting(
+    scaling: str = setting(
         str,
         "standardise",
         "x",
         "Bytes of images are standardised with mean and deviation of the training images, or only scaled to [0, 1].",
         choices=lambda: ("standardise", "unit"),
     )
-    network: str = _setting(str, "lenet5", "𝒩", "Network architecture.", choices=lambda: NETWORKS)
-    widths: tuple[int, ...] | None = _setting(
+    network: str = setting(str, "lenet5", "𝒩", "Network architecture.", choices=lambda: NETWORKS)
+    widths: tuple[int, ...] | None = setting(
         int,
         None,
         "n_l",
@@ -141,7 +69,14 @@ class RunConfig:
         least=1,
         most=4096,
     )
-    penalty: str = _setting(
+    loss: str = setting(
+        str,
+        "cross-entropy",
+        "Φ",
+        "Loss of a sample: cross-entropy, or the mean of max(0, 1 − y o)² over the classes, y in ±1 (LH18 D.1).",
+        choices=lambda: LOSSES,
+    )
+    penalty: str = setting(
         str,
         "l0",
         "R",
@@ -149,7 +84,7 @@ class RunConfig:
         formula=r"R(u) = \tfrac{\alpha}{2}\|u\|_2^2 + (1-\alpha)\,\|u\|_{0\text{ or }1}",
         choices=lambda: PENALTIES,
     )
-    alpha: float = _setting(
+    alpha: float = setting(
         float,
         0.8,
         "α",
@@ -158,7 +93,7 @@ class RunConfig:
         least=0,
         most=1,
     )
-    rho: float = _setting(
+    rho: float = setting(
         float,
         1e-4,
         "ρ",
@@ -166,27 +101,65 @@ class RunConfig:
         formula=r"J(u) = L(u) + \rho \sum_l R(u_l)",
         least=0,
     )
-    regularise_batch_norm: bool = _setting(
+    regularise_batch_norm: bool = setting(
         bool, False, "R_BN", "Penalise and count the scales and shifts of batch normalisation too."
     )
-    class_weights: bool = _setting(
+    class_weights: bool = setting(
         bool,
         False,
         "w_i",
         "Weight class i by exp(|B| / (classes · c_i)), c_i its number of training images (HB25 8.3).",
         formula=r"w_i = \exp\bigl(|B| / (n\, c_i)\bigr)",
     )
-    weighted_mean: str = _setting(
+    weighted_mean: str = setting(
         str,
         "weights",
         "1/M",
         "The weighted loss of a batch is divided by the sum of its weights, or by its number of samples.",
         choices=lambda: ("weights", "samples"),
     )
-    method: str = _setting(
+    method: str = setting(
         str, "bsqh", "method", "Training method: bSQH, or one of its rivals.", choices=lambda: METHODS
     )
-    zeta: float = _setting(
+    weights: str = setting(
+        str,
+        "real",
+        "U",
+        "Admissible weights: all real ones, −s and s, or −s, 0 and s, with one s for each layer.",
+        formula=r"u_l \in \mathbb R^n,\ \{-s_l, s_l\}^n \text{ or } \{-s_l, 0, s_l\}^n",
+        choices=lambda: ("real", *ADMISSIBLE),
+    )
+    averaging: float | None = setting(
+        float,
+        None,
+        "a",
+        "Share of the moving average of p xᵀ that an iteration keeps; the method's usual one if empty.",
+        formula=r"\bar M \leftarrow a\,\bar M + (1-a) \sum_s p_s x_s^\top",
+        optional=True,
+        least=0,
+        below=1,
+    )
+    averaging_decay: float = setting(
+        float,
+        0.95,
+        "c",
+        "Factor by which 1 − a shrinks after each epoch.",
+        formula=r"1 - a \leftarrow c\,(1-a)",
+        above=0,
+        most=1,
+    )
+    threshold: float | None = setting(
+        float,
+        None,
+        "r",
+        "Weights change where the moving average passes this share of its largest entry of the wrong sign; "
+        "the method's usual one if empty. With 0 nothing holds them.",
+        formula=r"r = \text{share} \cdot \max\{|\bar M_{ij}| : \operatorname{sign} \bar M_{ij} \ne \theta_{ij}\}",
+        optional=True,
+        least=0,
+        below=1,
+    )
+    zeta: float = setting(
         float,
         0.01,
         "ζ",
@@ -195,7 +168,7 @@ class RunConfig:
         above=0,
         most=1,
     )
-    omega: int = _setting(
+    omega: int = setting(
         int,
         5,
         "ω",
@@ -203,7 +176,7 @@ class RunConfig:
         formula=r"\hat\epsilon_{k+1} = \tfrac{1}{\omega+1}\sum_{i=k-\omega}^{k}\epsilon_i",
         least=0,
     )
-    mu: float = _setting(
+    mu: float = setting(
         float,
         7.0,
         "μ",
@@ -211,7 +184,7 @@ class RunConfig:
         formula=r"\epsilon_k = \mu^j\,\hat\epsilon_k",
         above=1,
     )
-    eta: float = _setting(
+    eta: float = setting(
         float,
         1e-9,
         "η",
@@ -219,7 +192,7 @@ class RunConfig:
         formula=r"J(w) - J(u) \le -\eta \sum_l \|w_l-u_l\|_2",
         above=0,
     )
-    eps0: float = _setting(
+    eps0: float = setting(
         float,
         1.0,
         "ε₀",
@@ -228,7 +201,7 @@ class RunConfig:
         least=EPS_MIN,
         most=EPS_MAX,
     )
-    learning_rate: float | None = _setting(
+    learning_rate: float | None = setting(
         float,
         None,
         "lr",
@@ -238,18 +211,18 @@ class RunConfig:
         above=0,
         most=1e30,  # torch takes no more
     )
-    decay: str = _setting(
+    decay: str = setting(
         str,
         "cosine",
         "lr(k)",
         "The learning rate stays, or falls to 0 along half a cosine.",
         choices=lambda: ("cosine", "constant"),
     )
-    momentum: float = _setting(float, 0.9, "β", "Share of the last step that SGD keeps.", least=0, below=1)
-    keep: float = _setting(
+    momentum: float = setting(float, 0.9, "β", "Share of the last step that SGD keeps.", least=0, below=1)
+    keep: float = setting(
         float, 0.1, "keep", "Share of the weights that pruning and hard thresholding keep.", above=0, most=1
     )
-    rho_start: float | None = _setting(
+    rho_start: float | None = setting(
         float,
         None,
         "ρ₀",
@@ -258,10 +231,10 @@ class RunConfig:
         optional=True,
         above=0,
     )
-    rho_until: float = _setting(
+    rho_until: float = setting(
         float, 0.5, "k_ρ", "Continuation: share of the iterations after which ρ is reached.", above=0, most=1
     )
-    debias: float = _setting(
+    debias: float = setting(
         float,
         0.0,
         "debias",
@@ -269,7 +242,7 @@ class RunConfig:
         least=0,
         below=1,
     )
-    batch_size: int | Literal["full"] = _setting(
+    batch_size: int | Literal["full"] = setting(
         int,
         "full",
         "M",
@@ -278,18 +251,16 @@ class RunConfig:
         word="full",
         least=1,
     )
-    iterations: int = _setting(int, 300, "k_max", "Iterations to make at most.", least=1, most=10**7)
-    seed: int = _setting(
-        int, 0, "seed", "Seed of the initial weights and of the mini-batches.", least=0, most=2**63 - 1
-    )
-    device: str = _setting(
+    iterations: int = setting(int, 300, "k_max", "Iterations to make at most.", least=1, most=10**7)
+    seed: int = setting(int, 0, "seed", "Seed of the initial weights and of the mini-batches.", least=0, most=2**63 - 1)
+    device: str = setting(
         str, "auto", "device", "Where to train; `auto` takes CUDA, else MPS, else the CPU.", choices=lambda: DEVICES
     )
-    dtype: str = _setting(str, "float32", "dtype", "Number format of weights and states.", choices=lambda: DTYPES)
-    evaluate_every: int = _setting(
+    dtype: str = setting(str, "float32", "dtype", "Number format of weights and states.", choices=lambda: DTYPES)
+    evaluate_every: int = setting(
         int, 10, "every", "Evaluate on held-out data every so many iterations, and at the end.", least=1
     )
-    full_objective: bool = _setting(
+    full_objective: bool = setting(
         bool, False, "J_B", "At each evaluation compute the objective over the whole training set too."
     )
 
@@ -314,12 +285,8 @@ class RunConfig:
                 "or give the path of an .npz file."
             )
         architecture = NETWORKS[self.network]
-        needed = len(architecture.widths)
-        if self.widths is not None and len(self.widths) != needed:
-            problems["widths"] = (
-                f"widths needs {needed} numbers for {self.network}, like {architecture.widths}; "
-                f"it has {len(self.widths)}."
-            )
+        if problem := architecture.problem_with(self.widths):
+            problems["widths"] = f"widths {problem} for {self.network}, like {architecture.widths}."
         if self.batch_size != "full" and self.batch_size < architecture.least_batch:
             problems["batch_size"] = (
                 f"Batch normalisation in {architecture.title} needs at least {architecture.least_batch} samples "
@@ -347,11 +314,26 @@ class RunConfig:
             )
         if method.full_batch and self.batch_size != "full":
             problems["batch_size"] = f"{method.label} needs the whole training set in each iteration: choose `full`."
+        if self.admissible != "real" and not NETWORKS[self.network].discrete:
+            fitting = ", ".join(name for name, network in NETWORKS.items() if network.discrete)
+            problems["network"] = (
+                f"Discrete weights need a network without biases and with batch normalisation: choose one of {fitting}."
+            )
+        if self.admissible != "real" and self.regularise_batch_norm:
+            problems["regularise_batch_norm"] = (
+                "With discrete weights the scales and shifts of batch normalisation stay real: turn this off."
+            )
         if self.rho_start is not None and (self.penalty == "none" or self.rho == 0):
             problems["rho_start"] = "rho_start needs a penalty, and a ρ above 0 to grow to."
         if self.rho_start is not None and self.rho_until + self.debias > 1:
             problems["rho_until"] = "rho_until and debias are shares of the same iterations: together at most 1."
         return problems
+
+    @property
+    def admissible(self) -> str:
+        """The set that the weights are trained in: "real", or a name in `ADMISSIBLE`."""
+        own = METHODS[self.method].weights
+        return self.weights if own == "real" and self.reads("weights") else own
 
     def reads(self, name: str) -> bool:
         """Whether this run depends on a field: many are for some methods, or with some other fields, alone."""

@@ -27,6 +27,12 @@ def shaped(piece: Tensor, shape: torch.Size) -> Tensor:
     return piece.view(out, height, width, into).permute(0, 3, 1, 2)
 
 
+def count_signs(x: Tensor) -> Tensor:
+    """The number of non-zeros among entries that are −1, 0 or 1, of any shape (n,); float64, 0-dim."""
+    # Float32 adds ones exactly up to 2²⁴; float64 adds the pieces.
+    return widened(torch.stack([torch.dot(piece, piece) for piece in x.split(2**24)])).sum()
+
+
 class Controls:
     """The controls u_0 … u_{L−1} of a network in flat storage that its parameters are views of.
 
@@ -50,6 +56,8 @@ class Controls:
         Where each u_l lies in `flat`: the counted ones first, each group in network order.
     names, sizes : tuple
         Name and dim U_l of each counted layer.
+    signs : bool
+        Whether all counted controls are −1, 0 or 1: these are counted in a tenth of the time.
     """
 
     def __init__(self, network: Network, count_batch_norm: bool = False) -> None:
@@ -67,6 +75,7 @@ class Controls:
         self.names = tuple(layer.name for layer, yes in zip(layers, counted, strict=True) if yes)
         self.sizes = tuple(dim for dim, yes in zip(dims, counted, strict=True) if yes)
         self.counted = sum(self.sizes)
+        self.signs = False
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -89,5 +98,6 @@ class Controls:
 
     def nonzeros(self) -> tuple[int, ...]:
         """‖u_l‖₀ of each counted layer."""
-        counts = [torch.count_nonzero(self.flat[piece]) for piece in self.slices[: len(self.sizes)]]
-        return tuple(torch.stack(counts).tolist())
+        count = count_signs if self.signs else torch.count_nonzero
+        counts = torch.stack([count(self.flat[piece]) for piece in self.slices[: len(self.sizes)]])
+        return tuple(map(int, counts.tolist()))

@@ -72,7 +72,8 @@ def _affine_adjoint(affine: Affine, y: Tensor, p: Tensor) -> tuple[Tensor, Tenso
         case ScaleShift():
             shape, over = (1, -1) + (1,) * (y.dim() - 2), [i for i in range(y.dim()) if i != 1]
             q, d_weight, d_bias = weight.view(shape) * p, (p * y).sum(over), p.sum(over)
-    return q, torch.cat([flattened(d_weight), d_bias])
+    parts = [flattened(d_weight)] if affine.bias is None else [flattened(d_weight), d_bias]
+    return q, torch.cat(parts)
 
 
 def hamiltonian(objective: Objective, index: int, x: Tensor, p: Tensor, w: Tensor) -> float:

@@ -19,13 +19,13 @@ VECTOR = 16
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution with stride 1 and a bias; on a CPU it fills the vector where there are few channels.
+    """A convolution with stride 1; on a CPU it fills the vector where there are few channels.
 
     Padding is less than the kernel's side.
     """
 
-    def __init__(self, into: int, out: int, kernel: int, padding: int = 0) -> None:
-        super().__init__(into, out, kernel, padding=padding)
+    def __init__(self, into: int, out: int, kernel: int, padding: int = 0, bias: bool = True) -> None:
+        super().__init__(into, out, kernel, padding=padding, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         padding = cast("tuple[int, int]", self.padding)
@@ -62,14 +62,16 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, p: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(ctx: Any, p: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         adjoint = None
         if ctx.needs_input_grad[0]:
             reach = weight.shape[2] - 1 - ctx.padding[0], weight.shape[3] - 1 - ctx.padding[1]
             # Planar, as kernels for padded images are twice as fast so.
             adjoint = _in_pairs(p, weight.flip(2, 3).transpose(0, 1), None, reach, torch.contiguous_format)
-        return adjoint, conv2d_weight(x, weight.shape, p, padding=ctx.padding), p.sum((0, 2, 3)), None
+        _, for_weight, for_bias, _ = ctx.needs_input_grad
+        d_weight = conv2d_weight(x, weight.shape, p, padding=ctx.padding) if for_weight else None
+        return adjoint, d_weight, p.sum((0, 2, 3)) if for_bias else None, None
 
 
 class TanhMeanPool(nn.Module):

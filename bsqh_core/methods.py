@@ -10,6 +10,7 @@ from dataclasses import dataclass
 _LINE_SEARCH = ("zeta", "mu", "eta", "eps0")
 _CONTINUATION = ("rho_start", "rho_until", "debias")
 _STEPS = ("learning_rate", "decay")
+_AVERAGE = ("averaging", "threshold", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ class Method:
         Forward sweeps over the batch in an iteration that rejects no trial. Not among them are what `sqh-lbfgs`
         computes inside its layers, with the states and costates that it needs there, and the one sweep of `lbfgs` at
         the initial weights.
-    learning_rate : float
-        Used where the configuration has none; NaN for methods without one.
+    weights : str
+        "real", or the discrete set of `ADMISSIBLE` in which the method trains; methods that read the field `weights`
+        say "real" and can do all.
+    learning_rate, averaging, threshold : float
+        Used where the configuration has none; NaN for methods without them.
     """
 
     title: str
@@ -48,20 +52,23 @@ class Method:
     full_batch: bool = False
     line_search: bool = True
     forward_passes: int = 2
+    weights: str = "real"
     learning_rate: float = float("nan")
+    averaging: float = float("nan")
+    threshold: float = float("nan")
 
 
 METHODS = {
     "bsqh": Method(
         "bSQH_ω: the next guess of ε is a moving average of accepted ones (HB25 Algorithm 1)",
         "bSQH",
-        ("omega", *_LINE_SEARCH, *_CONTINUATION),
+        ("omega", "weights", *_LINE_SEARCH, *_CONTINUATION),
         "omega",
     ),
     "sqh": Method(
         "SQH_ζ: the next guess of ε is a fixed fraction of the last one (HB25 Algorithm 1)",
         "SQH",
-        (*_LINE_SEARCH, *_CONTINUATION),
+        ("weights", *_LINE_SEARCH, *_CONTINUATION),
         "zeta",
     ),
     "sqh-lbfgs": Method(
@@ -137,6 +144,42 @@ METHODS = {
         smooth=True,
         full_batch=True,
         forward_passes=1,
+    ),
+    "msa": Method(
+        "Basic MSA for binary weights: each becomes the sign of p xᵀ (LH18 Algorithm 1); it is not meant to settle",
+        "basic MSA",
+        _AVERAGE,
+        "threshold",
+        line_search=False,
+        forward_passes=1,
+        weights="binary",
+        learning_rate=1e-3,
+        averaging=0.0,
+        threshold=0.0,
+    ),
+    "msa-binary": Method(
+        "MSA for binary weights: only large entries of the averaged p xᵀ flip a weight (LH18 Algorithm 2)",
+        "binary MSA",
+        (*_AVERAGE, "averaging_decay"),
+        "threshold",
+        line_search=False,
+        forward_passes=1,
+        weights="binary",
+        learning_rate=1e-3,
+        averaging=0.999,
+        threshold=0.5,
+    ),
+    "msa-ternary": Method(
+        "MSA for weights −1, 0 and 1; the penalty makes them sparse (LH18 Algorithm 3)",
+        "ternary MSA",
+        (*_AVERAGE, "averaging_decay"),
+        "threshold",
+        line_search=False,
+        forward_passes=1,
+        weights="ternary",
+        learning_rate=1e-3,
+        averaging=0.999,
+        threshold=0.25,
     ),
 }
 

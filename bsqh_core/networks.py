@@ -9,6 +9,7 @@ Adding a network means adding one function here and its name to `NETWORKS`.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class ScaleShift(nn.Module):
 
 
 class Normalise(nn.Module):
-    """The fixed part of batch normalisation, x ↦ (x − mean) / sqrt(var + 1e-5) by channel.
+    """The fixed part of batch normalisation, x ↦ (x − mean) / sqrt(var + eps) by channel.
 
     In training mode it uses the statistics of the batch, and moves its running averages only while
     `tracking`: the trials of a line search must leave no trace.
@@ -46,16 +47,17 @@ class Normalise(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
+        self.eps = eps
         self.tracking = False
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and not self.tracking:
-            return fn.batch_norm(x, None, None, training=True)
-        return fn.batch_norm(x, self.running_mean, self.running_var, training=self.training)
+            return fn.batch_norm(x, None, None, training=True, eps=self.eps)
+        return fn.batch_norm(x, self.running_mean, self.running_var, training=self.training, eps=self.eps)
 
 
 Affine = nn.Conv2d | nn.Linear | ScaleShift
@@ -121,7 +123,14 @@ class Network(nn.Sequential):
         for layer in self.layers:
             if not layer.is_batch_norm:
                 nn.init.xavier_normal_(layer.affine.weight, generator=generator)
-                nn.init.zeros_(cast("Tensor", layer.affine.bias))
+                if layer.affine.bias is not None:
+                    nn.init.zeros_(layer.affine.bias)
+
+
+def xavier_deviation(weight: Tensor) -> float:
+    """Standard deviation of the initial weights of a linear map or a convolution, by the shape of its weight."""
+    field = weight[0, 0].numel()
+    return math.sqrt(2 / ((weight.shape[0] + weight.shape[1]) * field))
 
 
 def _features(layers: Sequence[ControlLayer], pool: nn.Module, channels: int, size: tuple[int, int]) -> int:
@@ -188,9 +197,79 @@ def lenet5_caffe(channels: int, size: tuple[int, int], n_classes: int, widths: S
     )
 
 
+def _normalised(name: str, width: int, *before: nn.Module) -> ControlLayer:
+    """Batch normalisation with the constant of LH18's networks; its shifts stand for the biases that they lack."""
+    return ControlLayer(name, ScaleShift(width), *before, Normalise(width, eps=1e-4))
+
+
+def mlp(channels: int, size: tuple[int, int], n_classes: int, widths: Sequence[int]) -> Network:
+    """Linear layers without biases, each with batch normalisation, and ReLU between them (LH18 D.1.3)."""
+    layers, into = [], channels * size[0] * size[1]
+    for i, width in enumerate((*widths, n_classes), start=1):
+        f = nn.Flatten() if i == 1 else nn.ReLU()
+        layers += [ControlLayer(f"fc{i}", nn.Linear(into, width, bias=False), f), _normalised(f"bn{i}", width)]
+        into = width
+    return Network(*layers)
+
+
+def convnet(channels: int, size: tuple[int, int], n_classes: int, widths: Sequence[int]) -> Network:
+    """LH18's network for CIFAR-10: three pairs of 3×3 convolutions, each pair with max pooling, then linear layers."""
+    layers, into = [], channels
+    for i, width in enumerate(widths[:6], start=1):
+        f = [nn.ReLU()] if i > 1 else []
+        pool = [nn.MaxPool2d(2)] if i % 2 == 0 else []
+        layers.append(ControlLayer(f"conv{i}", Conv2d(into, width, 3, padding=1, bias=False), *f))
+        layers.append(_normalised(f"bn{i}", width, *pool))
+        into = width
+    into *= (size[0] // 8) * (size[1] // 8)
+    for i, width in enumerate((*widths[6:], n_classes), start=1):
+        f = (nn.ReLU(), nn.Flatten()) if i == 1 else (nn.ReLU(),)
+        layers.append(ControlLayer(f"fc{i}", nn.Linear(into, width, bias=False), *f))
+        layers.append(_normalised(f"bn{i + 6}", width))
+        into = width
+    return Network(*layers)
+
+
+def lenet5_bn(channels: int, size: tuple[int, int], n_classes: int, widths: Sequence[int]) -> Network:
+    """LeNet-5 with batch normalisation in place of biases, for discrete weights."""
+    c1, c2, h1, h2 = widths
+    layers = [
+        ControlLayer("conv1", Conv2d(channels, c1, 5, bias=False)),
+        _normalised("bn1", c1),
+        ControlLayer("conv2", Conv2d(c1, c2, 5, bias=False), TanhMeanPool()),
+        _normalised("bn2", c2),
+    ]
+    features = _features(layers, nn.AvgPool2d(2), channels, size)
+    return Network(
+        *layers,
+        ControlLayer("fc1", nn.Linear(features, h1, bias=False), TanhMeanPool(), nn.Flatten()),
+        _normalised("bn3", h1),
+        ControlLayer("fc2", nn.Linear(h1, h2, bias=False), nn.Tanh()),
+        _normalised("bn4", h2),
+        ControlLayer("fc3", nn.Linear(h2, n_classes, bias=False), nn.Tanh()),
+        _normalised("bn5", n_classes),
+    )
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """A network's title, default widths, smallest image side and batch, its builder, and a remark on its size."""
+    """What people and checks need to know about a network.
+
+    Attributes
+    ----------
+    title : str
+    widths : tuple[int, ...]
+        Those that it has if nobody chooses others.
+    least_size, least_batch : int
+        Smallest side of an image, and smallest batch.
+    build : (channels, size, n_classes, widths) -> Network
+    remark : str
+        On its size.
+    discrete : bool
+        Whether its weights may be discrete: it has no biases, and batch normalisation after each layer.
+    most_layers : int
+        If it may have any number of hidden layers, how many at most; else 0.
+    """
 
     title: str
     widths: tuple[int, ...]
@@ -198,6 +277,15 @@ class Architecture:
     least_batch: int
     build: Callable[[int, tuple[int, int], int, Sequence[int]], Network]
     remark: str = ""
+    discrete: bool = False
+    most_layers: int = 0
+
+    def problem_with(self, widths: Sequence[int] | None) -> str | None:
+        """What is wrong with the number of these widths, if anything."""
+        least, most = (1, self.most_layers) if self.most_layers else (len(self.widths),) * 2
+        if widths is None or least <= len(widths) <= most:
+            return None
+        return f"needs {least if least == most else f'{least} to {most}'} numbers, not {len(widths)},"
 
 
 NETWORKS = {
@@ -217,6 +305,34 @@ NETWORKS = {
         1,
         lenet5_caffe,
         "The network on which papers on pruning compare themselves; 431,080 parameters on MNIST.",
+    ),
+    "mlp": Architecture(
+        "MLP without biases",
+        (2048, 2048, 2048),
+        1,
+        2,
+        mlp,
+        "LH18's network for MNIST: 10,014,720 weights there.",
+        discrete=True,
+        most_layers=10,
+    ),
+    "convnet": Architecture(
+        "ConvNet of LH18",
+        (128, 128, 256, 256, 512, 512, 1024, 1024),
+        8,
+        2,
+        convnet,
+        "LH18's network for CIFAR-10; for SVHN its convolutions have half as many channels.",
+        discrete=True,
+    ),
+    "lenet5-bn": Architecture(
+        "LeNet-5 without biases",
+        (6, 16, 120, 84),
+        16,
+        2,
+        lenet5_bn,
+        "LeNet-5 with batch normalisation in place of biases.",
+        discrete=True,
     ),
 }
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as fn
 
 from bsqh_core.arithmetic import exact_arithmetic, sum64, widened
 from bsqh_core.controls import Controls
 from bsqh_core.datasets import Split
+from bsqh_core.discrete import Admissible
 from bsqh_core.lanes import CORES, Lanes
+from bsqh_core.losses import LOSSES
 from bsqh_core.networks import Network
 from bsqh_core.penalties import Penalty, plain_step
 
@@ -42,16 +43,19 @@ def class_weights(y: Tensor, n_classes: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Loss:
-    """Mean cross-entropy, with class weights if there are any.
+    """Mean loss of samples, with class weights if there are any.
 
     Attributes
     ----------
+    name : str
+        In `LOSSES`.
     weights : Tensor | None
         (n_classes,), on the device of the logits.
     by_samples : bool
         Divide a weighted sum by the number of samples M, not by the sum of weights.
     """
 
+    name: str = "cross-entropy"
     weights: Tensor | None = None
     by_samples: bool = False
 
@@ -61,8 +65,7 @@ class Loss:
 
     def total(self, logits: Tensor, y: Tensor) -> Tensor:
         """Σ_s w_{y_s} φ_s over the samples given, float64, differentiable."""
-        losses = fn.cross_entropy(logits, y, weight=self.weights, reduction="none")
-        return widened(losses).sum()
+        return widened(LOSSES[self.name](logits, y, self.weights)).sum()
 
 
 class Objective:
@@ -72,6 +75,8 @@ class Objective:
     ----------
     network, controls, penalty, loss
         What is evaluated; parameters are read from `controls.flat`.
+    admissible : Admissible | None
+        Where the counted controls may be; anywhere if None.
     chunk : int | None
         Samples in one pass, about. Batch normalisation couples the samples of a batch: such networks
         always take a training batch whole.
@@ -85,8 +90,15 @@ class Objective:
     """
 
     def __init__(
-        self, network: Network, controls: Controls, penalty: Penalty, loss: Loss, chunk: int | None = None
+        self,
+        network: Network,
+        controls: Controls,
+        penalty: Penalty,
+        loss: Loss,
+        admissible: Admissible | None = None,
+        chunk: int | None = None,
     ) -> None:
+        self.admissible = admissible
         self.network, self.controls, self.penalty, self.loss = network, controls, penalty, loss
         on_cpu = controls.flat.device.type == "cpu"
         self.chunk = chunk or (CPU_CHUNK if on_cpu else DEVICE_CHUNK)
@@ -117,6 +129,8 @@ class Objective:
 
     def penalty_value(self) -> Tensor:
         """ρ Σ_l R(u_l) over the counted controls; float64, 0-dim."""
+        if self.admissible is not None:
+            return self.admissible.penalty_value(self.penalty, self.controls.nonzeros())
         return self.penalty.value(self.controls.flat[: self.controls.counted])
 
     def sweep(self, batch: Split) -> tuple[Tensor, Tensor]:
@@ -148,7 +162,10 @@ class Objective:
         """
         n = self.controls.counted
         head, tail = (eps[:n], eps[n:]) if isinstance(eps, Tensor) else (eps, eps)
-        w = self.penalty.prox(u[:n], F[:n], head)
+        if self.admissible is not None:
+            w = self.admissible.maximiser(self.penalty, u[:n], F[:n], float(eps))
+        else:
+            w = self.penalty.prox(u[:n], F[:n], head)
         if self.frozen:
             w.masked_fill_(u[:n] == 0, 0)
         return w if n == len(u) else torch.cat([w, plain_step(u[n:], F[n:], tail)])

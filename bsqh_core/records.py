@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -58,6 +59,14 @@ class IterationRecord:
     device_seconds : float
         Time spent in training iterations since the run began, in seconds; evaluation,
         storage and drawing are not in it.
+    flips_by_layer : tuple[int, ...]
+        Discrete weights: how many entries of each counted layer have changed; else empty.
+    gain : float
+        Discrete weights: by how much the step increases the Hamiltonian that it maximises, penalty included and
+        augmentation not: that of the moving average, if there is one, else that of the batch. Else NaN.
+    largest_wrong : float
+        Methods with a moving average M̄ of p xᵀ: its largest entry, in absolute value, whose sign is not that of its
+        weight, before the step; the maximum over layers. Else NaN.
     """
 
     iteration: int
@@ -72,6 +81,9 @@ class IterationRecord:
     step_norm: float
     nonzeros_by_layer: tuple[int, ...]
     device_seconds: float
+    flips_by_layer: tuple[int, ...] = ()
+    gain: float = math.nan
+    largest_wrong: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

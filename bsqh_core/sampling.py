@@ -10,14 +10,14 @@ import torch
 from bsqh_core.datasets import Split
 
 
-def seeded_generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
-    """Independent CPU generators for the initial weights and for the mini-batches of a run.
+def seeded_generators(seed: int) -> tuple[torch.Generator, torch.Generator, torch.Generator]:
+    """Independent CPU generators for the initial weights, for the mini-batches of a run, and for what its method draws.
 
     Methods that share a seed start from the same weights and see the same batches.
     """
-    words = np.random.SeedSequence(seed).generate_state(2, np.uint64)
-    weights, batches = (torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in words)
-    return weights, batches
+    words = np.random.SeedSequence(seed).generate_state(3, np.uint64)
+    weights, batches, method = (torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in words)
+    return weights, batches, method
 
 
 class BatchSampler:

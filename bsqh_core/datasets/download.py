@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bsqh_core.errors import DataError
 
@@ -18,6 +18,38 @@ class RemoteFile(NamedTuple):
     path: Path
     urls: tuple[str, ...]
     md5: str
+
+
+def published_by_torchvision(class_name: str, title: str) -> Any:
+    """torchvision's class of a data set, which knows addresses and MD5s of the files.
+
+    Raises
+    ------
+    DataError
+        If torchvision is not installed.
+    """
+    try:
+        import torchvision.datasets
+    except ImportError:
+        raise DataError(f"{title} needs torchvision: pip install torchvision") from None
+    return getattr(torchvision.datasets, class_name)
+
+
+def verify(file: RemoteFile) -> None:
+    """Return only if the file in place is the published one.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has another MD5.
+    """
+    if md5_of(file.path) != file.md5:
+        raise damaged(file.path, f"its MD5 is not {file.md5}", file)
+
+
+def damaged(path: Path, why: str, file: RemoteFile) -> DataError:
+    """What to raise if `path`, which is `file` or was unpacked from it, is not as published."""
+    return DataError(f"{path} is damaged ({why}): delete it and fetch it again, from {file.urls[0]}.")
 
 
 def md5_of(path: Path) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bsqh_core.datasets.dataset import Dataset
-from bsqh_core.datasets.download import RemoteFile, md5_of, obtain
+from bsqh_core.datasets.download import RemoteFile, damaged, obtain, published_by_torchvision, verify
 from bsqh_core.errors import DataError
 
 
@@ -26,11 +25,7 @@ def load_mnist(name: str, title: str, class_name: str, directory: Path, download
     DataError
         If files are missing and cannot be downloaded, or damaged.
     """
-    try:
-        import torchvision.datasets
-    except ImportError:
-        raise DataError(f"{title} needs torchvision: pip install torchvision") from None
-    published: Any = getattr(torchvision.datasets, class_name)
+    published = published_by_torchvision(class_name, title)
     folder = Path(directory, class_name, "raw")
     files = [
         RemoteFile(folder / filename, tuple(mirror + filename for mirror in published.mirrors), md5)
@@ -51,8 +46,8 @@ def _read_idx(file: RemoteFile) -> np.ndarray:
     """The uint8 array in an IDX file; the packed one, whose MD5 is known, if both are there."""
     packed = file.path.exists()
     path = file.path if packed else file.path.with_suffix("")
-    if packed and md5_of(path) != file.md5:
-        raise _damaged(path, f"its MD5 is not {file.md5}", file)
+    if packed:
+        verify(file)
     try:
         data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
     except OSError as error:
@@ -61,12 +56,8 @@ def _read_idx(file: RemoteFile) -> np.ndarray:
     axes = 3 if "idx3" in path.name else 1
     start = 4 + 4 * axes
     if data[:4] != bytes((0, 0, 8, axes)) or len(data) < start:
-        raise _damaged(path, f"it is no IDX file of {axes} axes", file)
+        raise damaged(path, f"it is no IDX file of {axes} axes", file)
     shape = tuple(int(length) for length in np.frombuffer(data, ">u4", axes, offset=4))
     if len(data) - start != math.prod(shape):
-        raise _damaged(path, f"it should hold {math.prod(shape):,} values but holds {len(data) - start:,}", file)
+        raise damaged(path, f"it should hold {math.prod(shape):,} values but holds {len(data) - start:,}", file)
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-def _damaged(path: Path, why: str, file: RemoteFile) -> DataError:
-    return DataError(f"{path} is damaged ({why}): delete it and fetch it again, from {file.urls[0]}.")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bsqh_core.datasets.cifar import TITLE as CIFAR10_TITLE
+from bsqh_core.datasets.cifar import load_cifar10
 from bsqh_core.datasets.dataset import Dataset
 from bsqh_core.datasets.digits import load_digits
 from bsqh_core.datasets.medical import MEDMNIST, load_medmnist
@@ -19,6 +21,8 @@ from bsqh_core.datasets.mnist import load_mnist
 from bsqh_core.datasets.npz import load_npz
 from bsqh_core.datasets.phantoms import TITLE as PHANTOMS_TITLE
 from bsqh_core.datasets.phantoms import load_phantoms
+from bsqh_core.datasets.svhn import TITLE as SVHN_TITLE
+from bsqh_core.datasets.svhn import load_svhn
 from bsqh_core.errors import DataError
 
 
@@ -35,7 +39,7 @@ class DatasetEntry:
     synthetic : bool
         Whether the images are computed, not measured.
     files : str
-        Pattern of the set's files below the data directory; empty if it needs none.
+        Pattern of the set's files, or folders of them, below the data directory; empty if it needs none.
     """
 
     title: str
@@ -72,6 +76,18 @@ DATASETS: dict[str, DatasetEntry] = {
         "fashion-mnist", "Fashion-MNIST", "FashionMNIST", "70,000 pictures of ten kinds of garment."
     ),
     "kmnist": _mnist("kmnist", "Kuzushiji-MNIST", "KMNIST", "70,000 cursive Japanese characters of ten kinds."),
+    "cifar-10": DatasetEntry(
+        CIFAR10_TITLE,
+        "60,000 photographs of ten kinds of animal and vehicle, colour.",
+        load_cifar10,
+        files="cifar-10-*py*",  # the archive and the folder
+    ),
+    "svhn": DatasetEntry(
+        SVHN_TITLE,
+        "99,289 digits of house numbers, cropped from street views, colour.",
+        load_svhn,
+        files="t*_32x32.mat",
+    ),
     **{
         flag: DatasetEntry(title, description, partial(load_medmnist, flag), files=f"{flag}.npz")
         for flag, (title, description) in MEDMNIST.items()
@@ -150,4 +166,5 @@ def load_dataset(name_or_path: str, directory: Path | None = None, download: boo
 def _stamps(folder: Path, files: str) -> list[tuple[str, int, int]]:
     """Name, time of change and size of each file, to notice when one is replaced."""
     found = sorted(folder.glob(files)) if files else []
+    found += [inner for path in found if path.is_dir() for inner in sorted(path.iterdir())]
     return [(path.name, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in found]

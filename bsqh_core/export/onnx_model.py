@@ -120,7 +120,7 @@ class _Graph:
 
     def add_affine(self, name: str, affine: nn.Module) -> None:
         """Append the trained map of a layer."""
-        weights = {f"{name}.weight": affine.weight, f"{name}.bias": affine.bias}
+        weights = {f"{name}.{part}": parameter for part, parameter in affine.named_parameters()}
         if isinstance(affine, nn.Conv2d):
             pads = [int(side) for side in affine.padding] * 2
             self._add(name, "Conv", weights, kernel_shape=list(affine.kernel_size), pads=pads)
@@ -130,7 +130,7 @@ class _Graph:
             assert isinstance(affine, ScaleShift), name
             assert self._normalise is not None, f"{name} has nothing that normalises before it"
             weights |= {f"{name}.{part}": getattr(self._normalise, part) for part in ("running_mean", "running_var")}
-            self._add(name, "BatchNormalization", weights, epsilon=1e-5)
+            self._add(name, "BatchNormalization", weights, epsilon=self._normalise.eps)
             self._normalise = None
 
     def _add(self, name: str, operator: str, weights: dict[str, Any] | None = None, **attributes: Any) -> None:

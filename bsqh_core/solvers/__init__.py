@@ -8,8 +8,10 @@ from bsqh_core.arithmetic import pick_device
 from bsqh_core.config import RunConfig
 from bsqh_core.controls import Controls
 from bsqh_core.datasets import Dataset, load_dataset
+from bsqh_core.discrete import Admissible
 from bsqh_core.errors import ConfigError
-from bsqh_core.networks import NETWORKS, build_network
+from bsqh_core.methods import METHODS
+from bsqh_core.networks import NETWORKS, build_network, xavier_deviation
 from bsqh_core.objective import Loss, Objective, class_weights
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler, seeded_generators
@@ -18,6 +20,7 @@ from bsqh_core.solvers.gradient import AdamSolver, SGDSolver
 from bsqh_core.solvers.layerwise import LayerwiseSolver
 from bsqh_core.solvers.lbfgs import LBFGSSolver
 from bsqh_core.solvers.masked import PruningSolver, ThresholdingSolver
+from bsqh_core.solvers.msa import MSASolver
 from bsqh_core.solvers.proximal import ProximalAdamSolver, ProximalSGDSolver
 from bsqh_core.solvers.sqh import SQHSolver
 from bsqh_core.solvers.sr2 import SR2Solver
@@ -37,6 +40,9 @@ SOLVERS: dict[str, type[Solver]] = {
     "pruning": PruningSolver,
     "iht": ThresholdingSolver,
     "lbfgs": LBFGSSolver,
+    "msa": MSASolver,
+    "msa-binary": MSASolver,
+    "msa-ternary": MSASolver,
 }
 """The solver of each method in `METHODS`."""
 
@@ -91,7 +97,7 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> Solver:
         raise ConfigError(
             {"full_objective": "full_objective is computed at evaluations, but this data set has no held-out images."}
         )
-    initial, batches = seeded_generators(config.seed)
+    initial, batches, _ = seeded_generators(config.seed)
     network = build_network(config.network, dataset.channels, dataset.image_size, dataset.n_classes, config.widths)
     network.initialise(initial)
     network.to(device, dtype)
@@ -103,11 +109,29 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> Solver:
                 "turn class_weights off, or take dtype float64."
             }
         )
+    controls = Controls(network, config.regularise_batch_norm)
     objective = Objective(
         network,
-        Controls(network, config.regularise_batch_norm),
+        controls,
         PENALTIES[config.penalty](config.alpha, config.rho),
-        Loss(weights, by_samples=config.weighted_mean == "samples"),
+        Loss(config.loss, weights, by_samples=config.weighted_mean == "samples"),
+        _admissible(config, controls),
     )
     choose_chunk(objective, config, dataset.train)
     return SOLVERS[config.method](config, dataset, objective, BatchSampler(config.batch_size, batches))
+
+
+def _admissible(config: RunConfig, controls: Controls) -> Admissible | None:
+    """Where the counted weights may be; those that may not be anywhere begin at the admissible ones next to the drawn.
+
+    With s_l the deviation of Xavier's weights, flips of weights and real steps of batch normalisation are of like size
+    at the same ε. LH18's methods take s_l = 1, as they have no ε in common.
+    """
+    if config.admissible == "real":
+        return None
+    counted = slice(controls.counted)
+    unit = METHODS[config.method].weights != "real"
+    scales = tuple(1.0 if unit else xavier_deviation(weight) for weight in controls.parameters[: len(controls.sizes)])
+    admissible = Admissible(config.admissible, controls.sizes, scales)
+    controls.flat[counted] = admissible.nearest(controls.flat[counted])
+    return admissible

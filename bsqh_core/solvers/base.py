@@ -13,6 +13,7 @@ from torch import Tensor
 from bsqh_core.clock import DeviceClock
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Dataset, Split
+from bsqh_core.discrete import packed, unpacked
 from bsqh_core.methods import METHODS
 from bsqh_core.objective import Objective
 from bsqh_core.penalties import PENALTIES, NoPenalty
@@ -49,6 +50,8 @@ class Step(NamedTuple):
         |||Δu|||; 0 if no trial was accepted.
     trials : tuple[Trial, ...]
         Every candidate, if the method has a line search.
+    flips, gain, largest_wrong
+        As `flips_by_layer`, `gain` and `largest_wrong` of `IterationRecord`.
     """
 
     before: Value
@@ -57,6 +60,9 @@ class Step(NamedTuple):
     eps: float
     step_norm: float
     trials: tuple[Trial, ...] = ()
+    flips: tuple[int, ...] = ()
+    gain: float = math.nan
+    largest_wrong: float = math.nan
 
 
 class Solver(ABC):
@@ -100,7 +106,7 @@ class Solver(ABC):
         """The step length of the next iteration, for methods that have one."""
         config = self.config
         rate = config.learning_rate or METHODS[config.method].learning_rate
-        if config.decay == "constant":
+        if config.decay == "constant" or not config.reads("decay"):
             return rate
         # At the middle of the iteration, so that the last one, too, makes a step.
         done = min((self.iteration + 0.5) / config.iterations, 1.0)
@@ -145,6 +151,9 @@ class Solver(ABC):
             step_norm=step.step_norm,
             nonzeros_by_layer=self.controls.nonzeros(),
             device_seconds=self.device_seconds,
+            flips_by_layer=step.flips,
+            gain=step.gain,
+            largest_wrong=step.largest_wrong,
         )
 
     @abstractmethod
@@ -224,10 +233,12 @@ class Solver(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the trajectory depends on, as tensors and plain numbers."""
+        scales = self._scales()
         return {
             "iteration": self.iteration,
             "device_seconds": self.device_seconds,
-            "network": {name: tensor.clone() for name, tensor in self.network.state_dict().items()},
+            "network": packed({name: tensor.clone() for name, tensor in self.network.state_dict().items()}, scales),
+            "scales": scales,
             "chunks": (self.objective.chunk, self.objective.multiple),
             "strategy": self._method_state(),
             "sampler": self._sampler.generator.get_state(),
@@ -242,6 +253,14 @@ class Solver(ABC):
     def _load_method_state(self, state: dict[str, Any]) -> None:
         """Remember what `_method_state` gave."""
 
+    def _scales(self) -> dict[str, float]:
+        """s of each parameter that is discrete, by its name in the network."""
+        admissible = self.objective.admissible
+        if admissible is None:
+            return {}
+        names = (f"{name}.affine.weight" for name in self.controls.names)
+        return dict(zip(names, admissible.scales, strict=True))
+
     def _images(self) -> dict[str, Any]:
         """What images the network takes: nothing of the trajectory, but what its weights are worth nothing without."""
         scaling = self.dataset.scaling
@@ -253,7 +272,7 @@ class Solver(ABC):
 
         A finished run goes on under a larger `iterations`, one that was stopped or failed in any case.
         """
-        self.network.load_state_dict(state["network"])
+        self.network.load_state_dict(unpacked(state["network"], state.get("scales", {}), self.controls.flat.dtype))
         self.objective.chunk, self.objective.multiple = state["chunks"]
         self._load_method_state(state["strategy"])
         self._sampler.generator.set_state(state["sampler"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from bsqh_core.arithmetic import sum64
 from bsqh_core.augmentation import EPS_MAX, STRATEGIES, sufficient_decrease
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Dataset, Split
@@ -47,10 +49,18 @@ class SQHSolver(TrialSolver):
             trials.append(Trial(eps, after.J, step_norm, accepted))
             if accepted:
                 self._accept(tried)
-                return Step(before, after, eps_hat, eps, step_norm, tuple(trials))
+                step = Step(before, after, eps_hat, eps, step_norm, tuple(trials))
+                return step if self.objective.admissible is None else self._with_flips(step, start)
             del tried  # Its states take memory that the next trial's need.
         self._reject(start)
         return Step(before, before, eps_hat, trials[-1].eps, 0.0, tuple(trials))
+
+    def _with_flips(self, step: Step, start: Start) -> Step:
+        """What a step from `start` to the present controls, with discrete weights, did to them and to H."""
+        change = self.controls.flat - start.u
+        flips = [torch.count_nonzero(change[piece]) for piece in self.controls.slices[: len(self.controls.sizes)]]
+        gain = float(sum64(start.F * change)) - (step.after.penalty - step.before.penalty)
+        return step._replace(flips=tuple(torch.stack(flips).tolist()), gain=gain)
 
     def _reason_to_end(self, step: Step) -> Ending | None:
         if step.trials[-1].accepted:

@@ -27,7 +27,7 @@ def test_initial_weights_are_xavier_normal_and_biases_zero(name: str) -> None:
     network.initialise(torch.Generator().manual_seed(0))
     for layer in network.layers:
         weight, bias = layer.affine.weight, layer.affine.bias
-        assert not bias.any()
+        assert bias is None or not bias.any()
         if layer.is_batch_norm:
             assert (weight == 1).all()
         elif weight.numel() > 2000:

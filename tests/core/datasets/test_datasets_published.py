@@ -6,9 +6,7 @@ import gzip
 import hashlib
 import shutil
 import struct
-import urllib.request
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -23,31 +21,6 @@ torchvision_datasets = pytest.importorskip("torchvision.datasets")
 
 RNG = np.random.default_rng(3)
 MNIST_KIN = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    """No test may reach the network."""
-
-    def unreachable(*args, **kwargs):
-        raise URLError("Network is unreachable")
-
-    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-
-
-@pytest.fixture
-def served(monkeypatch):
-    """Address -> bytes of a make-believe web, in the place of torchvision's network access."""
-    web: dict[str, bytes] = {}
-
-    def retrieve(url, filename, *args, **kwargs):
-        if url not in web:
-            raise URLError("Not found")
-        Path(filename).write_bytes(web[url])
-
-    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **kwargs: url)
-    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", retrieve)
-    return web
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -278,7 +251,14 @@ def test_medmnist_is_downloaded_verified_and_kept(tmp_path, monkeypatch, served)
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("mnist", "torchvision"), ("organamnist", "medmnist"), ("digits", "scikit-learn")]
+    ("name", "package"),
+    [
+        ("mnist", "torchvision"),
+        ("cifar-10", "torchvision"),
+        ("svhn", "torchvision"),
+        ("organamnist", "medmnist"),
+        ("digits", "scikit-learn"),
+    ],
 )
 def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package):
     for module in ("torchvision", "torchvision.datasets", "medmnist", "sklearn", "sklearn.datasets"):

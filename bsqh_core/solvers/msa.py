@@ -1,0 +1,192 @@
+"""The method of successive approximations for discrete weights (LH18 Algorithms 1 to 3).
+
+Li, Hao: An Optimal Control Approach to Deep Learning and Applications to Discrete-Weight Neural Networks (2018). Where
+the paper is silent the authors' program decides (github.com/LiQianxiao/discrete-MSA): M̄ begins uniformly in ±1e-6, γ
+and β of batch normalisation as truncated standard normal numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
+
+from bsqh_core.arithmetic import widened
+from bsqh_core.config import RunConfig
+from bsqh_core.controls import flattened
+from bsqh_core.datasets import Dataset, Split
+from bsqh_core.discrete import entry_cost, maximise
+from bsqh_core.methods import METHODS
+from bsqh_core.objective import Objective
+from bsqh_core.sampling import BatchSampler, seeded_generators
+from bsqh_core.solvers.base import Solver, Step, Value
+
+START = 1e-6
+"""M̄ begins uniformly in ±START."""
+
+
+class Sweep(NamedTuple):
+    """What both sweeps give: the loss, f(x_l) and p_{l+1} of the discrete layers, F of the others."""
+
+    loss: Tensor
+    inputs: list[Tensor]
+    costates: list[Tensor]
+    real_F: list[Tensor]
+
+
+class Change(NamedTuple):
+    """What an update did to one layer: entries changed, M̄·Δθ, ‖Δθ‖², ε, and M̄'s largest entry of the wrong sign."""
+
+    flips: int
+    gain: float
+    squares: float
+    eps: float
+    largest_wrong: float
+
+
+class MSASolver(Solver):
+    """θ maximises the Hamiltonian with the moving average M̄ of p xᵀ, less ε/2 ‖θ − θ_k‖²; Adam trains the real rest.
+
+    ε is relative: see `_eps`. Without averaging and with ε = 0 it is the basic MSA.
+    The objective is evaluated once an iteration, before the step: that is the J of its record.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset, objective: Objective, sampler: BatchSampler) -> None:
+        super().__init__(config, dataset, objective, sampler)
+        assert objective.admissible is not None
+        self._kind, flat, n = objective.admissible.kind, self.controls.flat, self.controls.counted
+        method, *_, generator = METHODS[config.method], *seeded_generators(config.seed)
+        self._threshold = method.threshold if config.threshold is None else config.threshold
+        self.controls.signs = True
+        flat[:n] = objective.admissible.draw(generator)
+        nn.init.trunc_normal_(flat[n:], generator=generator)
+        start = torch.empty(n, dtype=flat.dtype).uniform_(-START, START, generator=generator)
+        self._mean, self._scratch = start.to(flat.device), torch.empty(max(self.controls.sizes), device=flat.device)
+        self._scratch = self._scratch.to(flat.dtype)
+        self._real = nn.Parameter(flat[n:])  # in the same memory
+        self._adam = torch.optim.Adam([self._real])
+
+    @property
+    def averaging(self) -> float:
+        """a of the next iteration: in methods that have c, 1 − a shrinks by this factor after each epoch."""
+        config, usual = self.config, METHODS[self.config.method].averaging
+        a = usual if config.averaging is None else config.averaging
+        if not config.reads("averaging_decay"):
+            return a
+        batch = len(self.dataset.train) if config.batch_size == "full" else config.batch_size
+        epoch = self.iteration // max(1, len(self.dataset.train) // batch)
+        return 1 - (1 - a) * config.averaging_decay**epoch
+
+    def _iterate(self, batch: Split) -> Step:
+        sweep = self._sweep(batch)
+        before = Value(float(sweep.loss), float(self.objective.penalty_value()))
+        self._refuse_if_diverged(before)
+        pairs = zip(sweep.inputs, sweep.costates, strict=True)
+        changes = [self._update(index, y, p) for index, (y, p) in enumerate(pairs)]
+        step_norm = sum(change.squares**0.5 for change in changes) + self._adam_step(sweep.real_F)
+        eps = max(change.eps for change in changes)
+        return Step(
+            before,
+            before,
+            eps,
+            eps,
+            step_norm,
+            flips=tuple(change.flips for change in changes),
+            gain=sum(change.gain for change in changes) - float(self.objective.penalty_value()) + before.penalty,
+            largest_wrong=max(change.largest_wrong for change in changes),
+        )
+
+    def _sweep(self, batch: Split) -> Sweep:
+        """Forward and backward; without the gradients in discrete weights, which are never wanted by themselves."""
+        network, loss = self.network.train(), self.objective.loss
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+        real: list[Tensor] = []
+        x = batch.x
+        with torch.enable_grad(), network.tracking_statistics():
+            for layer in network.layers:
+                y = layer.f(x)
+                x = layer.affine(y)
+                if layer.is_batch_norm:
+                    real += layer.affine.parameters()
+                else:
+                    inputs.append(y.detach())
+                    outputs.append(x)
+            mean = loss.total(x, batch.y) / loss.normaliser(batch.y)
+        gradients = torch.autograd.grad(mean, [*outputs, *real])
+        negative = [-gradient for gradient in gradients]
+        return Sweep(mean.detach(), inputs, negative[: len(outputs)], negative[len(outputs) :])
+
+    def _update(self, index: int, y: Tensor, p: Tensor) -> Change:
+        """One layer's M̄ and θ: a few passes over memory, which is what an update costs."""
+        piece = self.controls.slices[index]
+        theta, mean, v = self.controls.flat[piece], self._mean[piece], self._scratch[: piece.stop - piece.start]
+        self._average(self.controls.parameters[index], mean, y, p)
+        largest_wrong = self._largest_wrong(theta, mean, v)
+        eps = self._eps(largest_wrong)
+        torch.add(mean, theta, alpha=eps, out=v)
+        change = maximise(self._kind, v, eps, 1.0, entry_cost(self.objective.penalty, 1.0)).sub_(theta)
+        theta.add_(change)
+        # Entries of Δθ are 0, ±1 or ±2, so that two norms, exact as long as they fit into float32, give their number.
+        pieces = [(torch.dot(piece, piece), piece.norm(p=1)) for piece in change.split(2**22)]
+        squares, ones = widened(torch.tensor(pieces)).sum(0).tolist()
+        return Change(round((3 * ones - squares) / 2), float(torch.dot(mean, change)), squares, eps, largest_wrong)
+
+    def _average(self, weight: Tensor, mean: Tensor, y: Tensor, p: Tensor) -> None:
+        """M̄ ← a M̄ + (1 − a) Σ_s p_s y_sᵀ, for a convolution the same by differentiation."""
+        a = self.averaging
+        if weight.dim() == 2:
+            mean.view(weight.shape).addmm_(p.T, y, beta=a, alpha=1 - a)
+        else:
+            padding = (weight.shape[2] // 2) if p.shape[2] == y.shape[2] else 0
+            mean.mul_(a).add_(flattened(conv2d_weight(y, weight.shape, p, padding=padding)), alpha=1 - a)
+
+    def _largest_wrong(self, theta: Tensor, mean: Tensor, v: Tensor) -> float:
+        """The largest |M̄| whose sign is not that of θ (or where θ = 0)."""
+        wrong = -torch.mul(mean, theta, out=v).amin()
+        if self._kind == "ternary":
+            least, most = torch.aminmax(torch.addcmul(mean, v, theta, value=-1, out=v))  # M̄ (1 − θ²)
+            wrong = torch.stack([wrong, -least, most]).amax()
+        return max(float(wrong), 0.0)
+
+    def _eps(self, largest_wrong: float) -> float:
+        """ε: twice r in LH18's (17); in (16) LH18 D.1.2 has absorbed that factor."""
+        return self._threshold * largest_wrong * (2 if self._kind == "ternary" else 1)
+
+    def _adam_step(self, F: list[Tensor]) -> float:
+        """Adam's step of the scales and shifts of batch normalisation, and its norm summed over their layers."""
+        before = self._real.detach().clone()
+        self._real.grad = -torch.cat(F)
+        self._adam.param_groups[0]["lr"] = self.learning_rate
+        self._adam.step()
+        self._real.grad = None
+        n = self.controls.counted
+        lengths = [piece.stop - piece.start for piece in self.controls.slices if piece.start >= n]
+        return sum(float(change.norm()) for change in (self._real.detach() - before).split(lengths))
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Weights and M̄ move after all that may give an iteration up: they need no copies, which would cost as much."""
+        generator = self._sampler.generator.get_state()
+        kept = [(tensor, tensor.clone()) for tensor in self.network.buffers()]
+        try:
+            yield
+        except BaseException:
+            self._sampler.generator.set_state(generator)
+            for tensor, value in kept:
+                tensor.copy_(value)
+            raise
+
+    def _method_state(self) -> dict[str, Any]:
+        remembered = self._adam.state[self._real]
+        adam = {name: value.clone() for name, value in remembered.items() if isinstance(value, Tensor)}
+        return {"mean": self._mean.clone(), "adam": adam}
+
+    def _load_method_state(self, state: dict[str, Any]) -> None:
+        self._mean.copy_(state["mean"])
+        groups = self._adam.state_dict()["param_groups"]
+        self._adam.load_state_dict({"state": {0: dict(state["adam"])} if state["adam"] else {}, "param_groups": groups})
