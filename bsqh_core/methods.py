@@ -181,6 +181,36 @@ METHODS = {
         averaging=0.999,
         threshold=0.25,
     ),
+    "binary-connect": Method(
+        "BinaryConnect: the signs of real weights are used, and these learn from the gradient there, by Adam",
+        "BinaryConnect",
+        _STEPS,
+        smooth=True,
+        line_search=False,
+        forward_passes=1,
+        weights="binary",
+        learning_rate=1e-3,
+    ),
+    "binary-connect-stochastic": Method(
+        "BinaryConnect with weights drawn anew for each batch",
+        "stochastic BinaryConnect",
+        _STEPS,
+        smooth=True,
+        line_search=False,
+        forward_passes=1,
+        weights="binary",
+        learning_rate=1e-3,
+    ),
+    "ternary-connect": Method(
+        "Ternary weights by a threshold on real ones, by Adam (Li, Zhang, Liu 2016)",
+        "ternary weights by threshold",
+        _STEPS,
+        smooth=True,
+        line_search=False,
+        forward_passes=1,
+        weights="ternary",
+        learning_rate=1e-3,
+    ),
 }
 
 OWN_SETTINGS = tuple(dict.fromkeys(name for method in METHODS.values() for name in method.settings))

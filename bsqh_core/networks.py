@@ -223,8 +223,8 @@ def convnet(channels: int, size: tuple[int, int], n_classes: int, widths: Sequen
         into = width
     into *= (size[0] // 8) * (size[1] // 8)
     for i, width in enumerate((*widths[6:], n_classes), start=1):
-        f = (nn.ReLU(), nn.Flatten()) if i == 1 else (nn.ReLU(),)
-        layers.append(ControlLayer(f"fc{i}", nn.Linear(into, width, bias=False), *f))
+        flatten = [nn.Flatten()] if i == 1 else []
+        layers.append(ControlLayer(f"fc{i}", nn.Linear(into, width, bias=False), nn.ReLU(), *flatten))
         layers.append(_normalised(f"bn{i + 6}", width))
         into = width
     return Network(*layers)

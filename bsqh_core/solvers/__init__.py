@@ -16,6 +16,7 @@ from bsqh_core.objective import Loss, Objective, class_weights
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.base import RunEnded, Solver
+from bsqh_core.solvers.connect import ConnectSolver, StochasticConnectSolver, TernaryConnectSolver
 from bsqh_core.solvers.gradient import AdamSolver, SGDSolver
 from bsqh_core.solvers.layerwise import LayerwiseSolver
 from bsqh_core.solvers.lbfgs import LBFGSSolver
@@ -43,6 +44,9 @@ SOLVERS: dict[str, type[Solver]] = {
     "msa": MSASolver,
     "msa-binary": MSASolver,
     "msa-ternary": MSASolver,
+    "binary-connect": ConnectSolver,
+    "binary-connect-stochastic": StochasticConnectSolver,
+    "ternary-connect": TernaryConnectSolver,
 }
 """The solver of each method in `METHODS`."""
 

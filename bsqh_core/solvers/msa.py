@@ -128,7 +128,7 @@ class MSASolver(Solver):
         self._average(self.controls.parameters[index], mean, y, p)
         largest_wrong = self._largest_wrong(theta, mean, v)
         eps = self._eps(largest_wrong)
-        torch.add(mean, theta, alpha=eps, out=v)
+        torch.add(mean, theta, alpha=max(eps, torch.finfo(v.dtype).tiny), out=v)  # at a tie θ stays
         change = maximise(self._kind, v, eps, 1.0, entry_cost(self.objective.penalty, 1.0)).sub_(theta)
         theta.add_(change)
         # Entries of Δθ are 0, ±1 or ±2, so that two norms, exact as long as they fit into float32, give their number.
@@ -159,6 +159,8 @@ class MSASolver(Solver):
 
     def _adam_step(self, F: list[Tensor]) -> float:
         """Adam's step of the scales and shifts of batch normalisation, and its norm summed over their layers."""
+        if not F:
+            return 0.0
         before = self._real.detach().clone()
         self._real.grad = -torch.cat(F)
         self._adam.param_groups[0]["lr"] = self.learning_rate
