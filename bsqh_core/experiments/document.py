@@ -21,6 +21,9 @@ FAR_MARK = "▲"
 NOTHING = "–"
 NOT_YET = "not yet measured"
 
+_LONG = 4
+"""Quantities for each row from which on they go down the page, not across."""
+
 
 def document_path(folder: Path) -> Path:
     """Where the document of the results in a folder is, if there is one."""
@@ -56,7 +59,8 @@ def with_section(text: str, name: str, content: str) -> str:
 
 def section(results: Results, experiment: Experiment) -> str:
     """Table and notes of an experiment, in Markdown."""
-    table = _transposed(results, experiment) if len(results.rows) == 1 else _table(results, experiment)
+    long = len(results.rows) == 1 or len(experiment.quantities) >= _LONG * len(results.rows)
+    table = _transposed(results, experiment) if long else _table(results, experiment)
     return "\n".join([*table, "", *_notes(results, experiment)])
 
 
@@ -78,15 +82,19 @@ def _table(results: Results, experiment: Experiment) -> list[str]:
 
 
 def _transposed(results: Results, experiment: Experiment) -> list[str]:
-    """A line for each quantity of the only row."""
-    (row,) = results.rows
-    seeds = f"{len(row.runs)} seed{'s' * (len(row.runs) > 1)}" if row.runs else NOT_YET
+    """A line for each quantity; beside each row what was published of it."""
+    head = [""]
+    for row in results.rows:
+        seeds = f"{len(row.runs)} seed{'s' * (len(row.runs) > 1)}" if row.runs else NOT_YET
+        head += [f"{row.title}: {seeds}", "paper"]
     lines = []
     for quantity in experiment.quantities:
-        summary = summary_of(row, quantity)
-        measured = measured_text(summary, quantity, len(row.runs))
-        lines.append(_line([quantity.title, measured, published_text(summary.published, quantity)]))
-    return [_line(["", f"{row.title}: {seeds}", "paper"]), _line(["---"] * 3), *lines]
+        cells = [quantity.title]
+        for row in results.rows:
+            summary = summary_of(row, quantity)
+            cells += [measured_text(summary, quantity, len(row.runs)), published_text(summary.published, quantity)]
+        lines.append(_line(cells))
+    return [_line(head), _line(["---"] * len(head)), *lines]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -199,7 +199,10 @@ def _checked_row(experiment: Experiment, values: dict[str, Any]) -> tuple[RunRes
     if len({run.seed for run in runs}) < len(runs):
         raise ValueError(f"row {name} has a seed twice")
     for run in runs:
-        if len({len(column) for column in asdict(run.curve).values()}) > 1:
+        columns = asdict(run.curve)
+        if not columns["sparsity"]:
+            del columns["sparsity"]  # from before there was such a column
+        if len({len(column) for column in columns.values()}) > 1:
             raise ValueError(f"row {name}, seed {run.seed}: the columns of its curve differ in length")
         classes = len(run.data.classes)
         if run.confusion is not None and [len(row) for row in run.confusion] != [classes] * classes:

@@ -106,6 +106,7 @@ def _curve(history: History, tested: list[EvaluationRecord]) -> Curve:
         device_seconds=tuple(_rounded(seconds) for seconds in history.column("device_seconds")[rows]),
         objective=tuple(_rounded(value) if math.isfinite(value) else None for value in objective),
         accuracy=tuple(_rounded(record.accuracy) for record in tested),
+        sparsity=tuple(_rounded(record.sparsity) for record in tested),
     )
 
 

@@ -1,4 +1,4 @@
-"""The figures that HB25 prints, in the units of its tables: by row, then by the name of the quantity."""
+"""The figures that HB25 prints, and those of LH18's runs, in per cent or as printed: by row, then by quantity."""
 
 from __future__ import annotations
 
@@ -72,3 +72,22 @@ FIGURE_4 = {
     "spleen": 0.91,
 }
 """Diagonal of the confusion matrix of the best run with batch 64, each row divided by its sum."""
+
+LH18_AT_EPOCHS = {
+    "binary": {"accuracy_1": Published(95.20), "accuracy_10": Published(97.81), "accuracy_50": Published(98.52)},
+    "ternary": {
+        **{"accuracy_1": Published(97.31), "accuracy_10": Published(98.17)},
+        **{"accuracy_20": Published(98.3), "accuracy_50": Published(98.7)},
+        **{"kept_1": Published(85.75), "kept_10": Published(9.17), "kept_20": Published(8), "kept_50": Published(4)},
+    },
+}
+"""Printed in the notebooks of the authors' program (github.com/LiQianxiao/discrete-MSA), one run each."""
+
+LH18_END = {
+    "mnist-binary": {"accuracy": Published(98.79)},
+    "mnist-ternary": {"accuracy": Published(98.83), "kept": Published(1.8)},
+    "cifar-10-binary": {"accuracy": Published(86.8)},
+    "cifar-10-ternary": {"accuracy": Published(86.4), "kept": Published(1.3)},
+    "svhn-binary": {"accuracy": Published(95.3)},
+    "svhn-ternary": {"accuracy": Published(94.9), "kept": Published(2.5)},
+}

@@ -25,13 +25,15 @@ class Evaluated:
 class Curve:
     """The course of a run in at most 300 of its evaluations, to six digits; all columns are of one length.
 
-    `objective` is J over the whole training set where the run computed that, else J_Bk of its batch.
+    `objective` is J over the whole training set where the run computed that, else J_Bk of its batch; `sparsity` is Sp
+    in per cent, empty in older results files.
     """
 
     iteration: tuple[int, ...]
     device_seconds: tuple[float, ...]
     objective: tuple[float | None, ...]
     accuracy: tuple[float, ...]
+    sparsity: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
