@@ -1,4 +1,4 @@
-"""python -m benchmarks [full-batch mini-batch dashboard scaling store audience] [--repetitions 5] [--out FILE.json]."""
+"""python -m benchmarks [PART …] [--repetitions 5] [--out FILE.json]: all parts of `PARTS` if none is named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 
-PARTS = ("full-batch", "mini-batch", "dashboard", "scaling", "store", "audience")
+PARTS = ("full-batch", "mini-batch", "discrete", "dashboard", "scaling", "store", "audience")
 
 
 def main() -> None:

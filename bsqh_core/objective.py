@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,6 +67,25 @@ class Loss:
     def total(self, logits: Tensor, y: Tensor) -> Tensor:
         """Σ_s w_{y_s} φ_s over the samples given, float64, differentiable."""
         return widened(LOSSES[self.name](logits, y, self.weights)).sum()
+
+
+class CostateSweep(NamedTuple):
+    """What both sweeps give where the layers update their own weights.
+
+    Attributes
+    ----------
+    loss : Tensor
+        Mean loss over the batch; float64, 0-dim.
+    inputs, costates : list[Tensor]
+        f(x_l) and p_{l+1} of the layers other than batch normalisation, in network order.
+    rest : list[Tensor]
+        F of the scales and shifts of batch normalisation, shaped like them, in network order.
+    """
+
+    loss: Tensor
+    inputs: list[Tensor]
+    costates: list[Tensor]
+    rest: list[Tensor]
 
 
 class Objective:
@@ -146,6 +166,26 @@ class Objective:
         self.network.train()
         with self.network.tracking_statistics():
             return ForwardSweep(self, batch).backward()
+
+    def costate_sweep(self, batch: Split) -> CostateSweep:
+        """As `sweep`, without the gradients in counted weights: p xᵀ takes a pass over memory as large as they are."""
+        self.network.train()
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+        rest: list[Tensor] = []
+        x = batch.x
+        with torch.enable_grad(), self.network.tracking_statistics():
+            for layer in self.network.layers:
+                y = layer.f(x)
+                x = layer.affine(y)
+                if layer.is_batch_norm:
+                    rest += layer.affine.parameters()
+                else:
+                    inputs.append(y.detach())
+                    outputs.append(x)
+            mean = self.loss.total(x, batch.y) / self.loss.normaliser(batch.y)
+        forces = [-gradient for gradient in torch.autograd.grad(mean, [*outputs, *rest])]
+        return CostateSweep(mean.detach(), inputs, forces[: len(outputs)], forces[len(outputs) :])
 
     def forward(self, batch: Split, keep: bool = False) -> ForwardSweep:
         """One forward sweep at u, in training mode; no running average moves.

@@ -29,15 +29,6 @@ START = 1e-6
 """M̄ begins uniformly in ±START."""
 
 
-class Sweep(NamedTuple):
-    """What both sweeps give: the loss, f(x_l) and p_{l+1} of the discrete layers, F of the others."""
-
-    loss: Tensor
-    inputs: list[Tensor]
-    costates: list[Tensor]
-    real_F: list[Tensor]
-
-
 class Change(NamedTuple):
     """What an update did to one layer: entries changed, M̄·Δθ, ‖Δθ‖², ε, and M̄'s largest entry of the wrong sign."""
 
@@ -63,10 +54,9 @@ class MSASolver(Solver):
         self._threshold = method.threshold if config.threshold is None else config.threshold
         self.controls.signs = True
         flat[:n] = objective.admissible.draw(generator)
-        nn.init.trunc_normal_(flat[n:], generator=generator)
-        start = torch.empty(n, dtype=flat.dtype).uniform_(-START, START, generator=generator)
-        self._mean, self._scratch = start.to(flat.device), torch.empty(max(self.controls.sizes), device=flat.device)
-        self._scratch = self._scratch.to(flat.dtype)
+        flat[n:] = nn.init.trunc_normal_(torch.empty(len(flat) - n), generator=generator)
+        self._mean = torch.empty(n, dtype=flat.dtype).uniform_(-START, START, generator=generator).to(flat.device)
+        self._scratch = flat.new_empty(max(self.controls.sizes))
         self._real = nn.Parameter(flat[n:])  # in the same memory
         self._adam = torch.optim.Adam([self._real])
 
@@ -82,12 +72,12 @@ class MSASolver(Solver):
         return 1 - (1 - a) * config.averaging_decay**epoch
 
     def _iterate(self, batch: Split) -> Step:
-        sweep = self._sweep(batch)
+        sweep = self.objective.costate_sweep(batch)
         before = Value(float(sweep.loss), float(self.objective.penalty_value()))
         self._refuse_if_diverged(before)
         pairs = zip(sweep.inputs, sweep.costates, strict=True)
         changes = [self._update(index, y, p) for index, (y, p) in enumerate(pairs)]
-        step_norm = sum(change.squares**0.5 for change in changes) + self._adam_step(sweep.real_F)
+        step_norm = sum(change.squares**0.5 for change in changes) + self._adam_step(sweep.rest)
         eps = max(change.eps for change in changes)
         return Step(
             before,
@@ -100,27 +90,6 @@ class MSASolver(Solver):
             largest_wrong=max(change.largest_wrong for change in changes),
         )
 
-    def _sweep(self, batch: Split) -> Sweep:
-        """Forward and backward; without the gradients in discrete weights, which are never wanted by themselves."""
-        network, loss = self.network.train(), self.objective.loss
-        inputs: list[Tensor] = []
-        outputs: list[Tensor] = []
-        real: list[Tensor] = []
-        x = batch.x
-        with torch.enable_grad(), network.tracking_statistics():
-            for layer in network.layers:
-                y = layer.f(x)
-                x = layer.affine(y)
-                if layer.is_batch_norm:
-                    real += layer.affine.parameters()
-                else:
-                    inputs.append(y.detach())
-                    outputs.append(x)
-            mean = loss.total(x, batch.y) / loss.normaliser(batch.y)
-        gradients = torch.autograd.grad(mean, [*outputs, *real])
-        negative = [-gradient for gradient in gradients]
-        return Sweep(mean.detach(), inputs, negative[: len(outputs)], negative[len(outputs) :])
-
     def _update(self, index: int, y: Tensor, p: Tensor) -> Change:
         """One layer's M̄ and θ: a few passes over memory, which is what an update costs."""
         piece = self.controls.slices[index]
@@ -132,8 +101,8 @@ class MSASolver(Solver):
         change = maximise(self._kind, v, eps, 1.0, entry_cost(self.objective.penalty, 1.0)).sub_(theta)
         theta.add_(change)
         # Entries of Δθ are 0, ±1 or ±2, so that two norms, exact as long as they fit into float32, give their number.
-        pieces = [(torch.dot(piece, piece), piece.norm(p=1)) for piece in change.split(2**22)]
-        squares, ones = widened(torch.tensor(pieces)).sum(0).tolist()
+        pieces = [torch.stack([torch.dot(piece, piece), piece.norm(p=1)]) for piece in change.split(2**22)]
+        squares, ones = widened(torch.stack(pieces)).sum(0).tolist()
         return Change(round((3 * ones - squares) / 2), float(torch.dot(mean, change)), squares, eps, largest_wrong)
 
     def _average(self, weight: Tensor, mean: Tensor, y: Tensor, p: Tensor) -> None:
