@@ -61,11 +61,33 @@ def _model(run: StoredRun) -> None:
         f"After {run.checkpoint:,} iterations. Dense {sizes.dense / 1000:,.1f} kB, sparse (indices and values of the "
         f"non-zeros) {sizes.sparse / 1000:,.1f} kB. ONNX is compared with PyTorch on a batch before it is handed out."
     )
+    if run.config.admissible != "real":
+        _packed(run, stem)
+
+
+def _packed(run: StoredRun, stem: str) -> None:
+    assert run.checkpoint is not None
+    try:
+        sizes = _packed_sizes(run.uid, run.checkpoint)
+    except UserError as error:
+        st.caption(plain(str(error)))
+        return
+    _download("Packed", partial(export.packed_bytes, store(), run), f"{stem}-packed.npz")
+    st.caption(
+        f"Bits for the {run.config.admissible} weights, and batch normalisation folded into two numbers a unit: "
+        f"{sizes.packed / 1000:,.1f} kB, against {sizes.float32 / 1000:,.1f} kB in float32. "
+        "`bsqh_core/export/integer.py` computes its logits by adding and subtracting integers, with NumPy alone."
+    )
 
 
 @functools.lru_cache(maxsize=64)
 def _sizes(uid: str, checkpoint: int) -> export.ModelSizes:
     return export.model_sizes(store(), store().run(uid))
+
+
+@functools.lru_cache(maxsize=64)
+def _packed_sizes(uid: str, checkpoint: int) -> export.PackedSizes:
+    return export.packed_sizes(store(), store().run(uid))
 
 
 def _onnx(run: StoredRun) -> bytes:

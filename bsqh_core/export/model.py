@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
+from bsqh_core.discrete import unpacked
 from bsqh_core.errors import UserError
 from bsqh_core.networks import Network, build_network
 from bsqh_core.store import Store, StoredRun
 from bsqh_core.store.checkpoints import load_checkpoint
 
 BATCH = 64
+
+SCALE = ".scale"
+"""Ends the name of s in files of discrete weights: the weight `p` is the int8 tensor `p` times `p.scale`."""
 
 
 class ModelSizes(NamedTuple):
@@ -39,10 +45,11 @@ def network_of(run: StoredRun, state: dict[str, Any]) -> tuple[Network, tuple[in
     weights = state["network"]
     assert run.data is not None, "noted before the first resume state"
     try:
-        channels = weights[f"{run.layer_names[0]}.affine.weight"].shape[1]
-        size = tuple(state["images"]["size"])
+        first, size = weights[f"{run.layer_names[0]}.affine.weight"], tuple(state["images"]["size"])
+        channels = first.shape[1] if first.dim() == 4 else first.shape[1] // math.prod(size)
         network = build_network(run.config.network, channels, size, len(run.data.classes), run.config.widths)
-        network.to(getattr(torch, run.config.dtype)).load_state_dict(weights)
+        dtype = getattr(torch, run.config.dtype)
+        network.to(dtype).load_state_dict(unpacked(weights, state.get("scales", {}), dtype))
     except (KeyError, IndexError, RuntimeError) as error:
         raise UserError(
             f"The weights of run {run.number} do not fit its network ({_first_line(error)}): if its data set has been "
@@ -54,6 +61,14 @@ def network_of(run: StoredRun, state: dict[str, Any]) -> tuple[Network, tuple[in
 def safetensors_bytes(store: Store, run: StoredRun) -> bytes:
     """The weights of a run, without the rest of its resume state; `description` of the run in the metadata.
 
+    Discrete weights are int8, −1, 0 or 1, and their s is a tensor of its own, so that a `state_dict` of the network is
+
+        weights = safetensors.torch.load_file("run.safetensors")
+        for scale in [name for name in weights if name.endswith(".scale")]:
+            weights[scale.removesuffix(".scale")] = weights[scale.removesuffix(".scale")] * weights.pop(scale)
+
+    which leaves real weights as they are.
+
     Raises
     ------
     UserError
@@ -62,7 +77,23 @@ def safetensors_bytes(store: Store, run: StoredRun) -> bytes:
     from safetensors.torch import save
 
     state = resume_state(store, run)
-    return save(state["network"], description(run, state))
+    note = {"weights": f"int8: multiply p by p{SCALE}"} if state.get("scales") else {}
+    return save(weights_in_files(run, state), description(run, state) | note)
+
+
+def float32_bytes(run: StoredRun, state: dict[str, Any]) -> bytes:
+    """As `safetensors_bytes`, with every weight in float32: what discrete weights are measured against."""
+    from safetensors.torch import save
+
+    network, _ = network_of(run, state)
+    return save({name: tensor.float() for name, tensor in network.state_dict().items()}, description(run, state))
+
+
+def weights_in_files(run: StoredRun, state: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights at a resume state as files hold them: real ones, and int8 with s, 0-dim, as `SCALE` says."""
+    dtype = getattr(torch, run.config.dtype)
+    scales = {name + SCALE: torch.tensor(s, dtype=dtype) for name, s in state.get("scales", {}).items()}
+    return {**state["network"], **scales}
 
 
 def model_sizes(store: Store, run: StoredRun) -> ModelSizes:

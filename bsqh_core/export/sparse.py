@@ -8,12 +8,12 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from bsqh_core.errors import UserError
-from bsqh_core.export.model import description, resume_state
+from bsqh_core.export.model import SCALE, description, resume_state, weights_in_files
 from bsqh_core.store import Store, StoredRun
 
 _INDICES, _VALUES = ".indices", ".values"
 _KINDS = (np.uint8, np.uint16, np.uint32, np.uint64)
-_BITS = {4: np.uint32, 8: np.uint64}
+_BITS = {1: np.uint8, 4: np.uint32, 8: np.uint64}
 
 
 def sparse_bytes(store: Store, run: StoredRun) -> bytes:
@@ -22,6 +22,7 @@ def sparse_bytes(store: Store, run: StoredRun) -> bytes:
     A parameter `p` is `p.indices`, the flat places of its non-zeros in the smallest unsigned type that fits, and
     `p.values`, with its shape in the metadata under "shapes". Where that takes more than it saves, and in the buffers
     of batch normalisation, `p` is there as it is. −0 counts as a non-zero: its bits are not those of 0.
+    Discrete weights are int8, with their s as in `safetensors_bytes`.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def sparse_bytes(store: Store, run: StoredRun) -> bytes:
     arrays: dict[str, np.ndarray] = {}
     shapes: dict[str, list[int]] = {}
     state = resume_state(store, run)
-    for name, tensor in state["network"].items():
+    for name, tensor in weights_in_files(run, state).items():
         dense = tensor.numpy()
         flat = dense.reshape(-1)
         places = np.flatnonzero(flat.view(_BITS[flat.itemsize]))
@@ -66,6 +67,10 @@ def load_sparse(content: bytes) -> dict[str, Tensor]:
             values = arrays[name + _VALUES]
             dense[name] = np.zeros(shape, values.dtype)
             dense[name].reshape(-1)[arrays[name + _INDICES]] = values
+        for scale in [name for name in dense if name.endswith(SCALE)]:
+            name = scale.removesuffix(SCALE)
+            s = dense.pop(scale)
+            dense[name] = dense[name].astype(s.dtype) * s
     except (SafetensorError, KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"This is not a file of sparse weights, or it is damaged ({error}).") from error
     return {name: from_numpy(array.copy()) for name, array in dense.items()}
