@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from bsqh_core.augmentation import EPS_MAX, EPS_MIN
 from bsqh_core.datasets import DATASETS
@@ -334,6 +334,11 @@ class RunConfig:
         """The set that the weights are trained in: "real", or a name in `ADMISSIBLE`."""
         own = METHODS[self.method].weights
         return self.weights if own == "real" and self.reads("weights") else own
+
+    def used(self, name: str) -> Any:
+        """The value of a field that the run goes by: the method's usual one if it is empty and the method has one."""
+        value = getattr(self, name)
+        return getattr(METHODS[self.method], name, None) if value is None else value
 
     def reads(self, name: str) -> bool:
         """Whether this run depends on a field: many are for some methods, or with some other fields, alone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DATASETS
@@ -46,8 +45,9 @@ def describe(config: RunConfig, of_a_race: bool = False) -> str:
 def method_text(config: RunConfig) -> str:
     """The method with the setting that tells most of it, e.g. "bSQH with ω = 5"."""
     method = METHODS[config.method]
-    told = f" with {RunConfig.spec(method.tells).symbol} = {getattr(config, method.tells):g}" if method.tells else ""
-    return method.label + told
+    told = f" with {RunConfig.spec(method.tells).symbol} = {config.used(method.tells):g}" if method.tells else ""
+    kind = "" if config.admissible == method.weights else f", {config.admissible} weights"
+    return method.label + told + kind
 
 
 def setting_text(config: RunConfig, name: str) -> str:
@@ -55,15 +55,13 @@ def setting_text(config: RunConfig, name: str) -> str:
 
     A dash, if the run does not depend on it.
     """
-    value: Any = getattr(config, name)
+    value = config.used(name)
     if not config.reads(name):
         return "–"
     if name == "dataset":
         return Path(value).name
     if value is None:
-        usual = {"train_samples": "all", "validation_samples": "none", "rho_start": "constant"}
-        usual["learning_rate"] = f"{METHODS[config.method].learning_rate:g}"
-        return usual.get(name, "usual")
+        return {"train_samples": "all", "validation_samples": "none", "rho_start": "constant"}.get(name, "usual")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

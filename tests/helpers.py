@@ -20,7 +20,7 @@ import numpy as np
 
 from bsqh_core import Dataset, EvaluationRecord, IterationRecord, Outcome, RunConfig
 from bsqh_core.datasets import DataFacts
-from bsqh_core.records import State, Trial
+from bsqh_core.records import Histogram, State, Trial
 from bsqh_core.store import Recorder, Store, StoredRun
 from bsqh_core.worker import Worker
 
@@ -35,6 +35,22 @@ TINY = RunConfig(
     evaluate_every=7,
 )
 """A run of less than half a second with two rejected trials an iteration."""
+
+DISCRETE = RunConfig(
+    dataset="digits",
+    train_samples=100,
+    network="mlp",
+    widths=(8,),
+    method="msa-ternary",
+    threshold=0.25,
+    alpha=0.0,
+    rho=1e-6,
+    batch_size=20,
+    device="cpu",
+    iterations=20,
+    evaluate_every=7,
+)
+"""A short run with ternary weights."""
 
 
 def make_dataset(n: int = 60, size: int = 16, classes: int = 3, channels: int = 1, seed: int = 0) -> Dataset:
@@ -117,6 +133,9 @@ def wait_until_ended(store: Store, *uids: str) -> None:
     wait_until(lambda: all(store.run(uid).state is State.ENDED for uid in uids), "the end of the runs")
 
 
+_KEYS = ("iteration", "split", "trial")
+
+
 def stored(store: Store, uid: str) -> dict[str, list[tuple]]:
     """All that is recorded of a run, table by table, except device seconds."""
     number = store.run(uid).number
@@ -125,7 +144,8 @@ def stored(store: Store, uid: str) -> dict[str, list[tuple]]:
         for table in ("iterations", "rejected_trials", "evaluations"):
             cursor = connection.execute(f"SELECT * FROM {table} WHERE run = ?", (number,))
             names = [name for name, *_ in cursor.description]
-            kept = [name for name in names if name not in ("run", "device_seconds")]
+            # The order of columns for layers is that in which networks came to a store.
+            kept = sorted({*names} - {"run", "device_seconds"}, key=lambda n: (n not in _KEYS, n))
             found[table] = sorted(tuple(row[name] for name in kept) for row in cursor)
     found["latest"] = [astuple(store.run(uid).latest)[:-1]]
     return found
@@ -141,26 +161,28 @@ def records_of(folder: Path, uid: str) -> dict[str, list[tuple]]:
 
 
 def make_records(
-    iterations: range, layers: int = 2, rejected: int = 2, evaluate_every: int = 7
+    iterations: range, layers: int = 2, rejected: int = 2, evaluate_every: int = 7, discrete: bool = False
 ) -> list[IterationRecord | EvaluationRecord]:
     """Records that no solver has made, with numbers that tell where they belong."""
+    bars = Histogram((-0.5, 0.0, 0.5), (1, 2, 3))
     records: list[IterationRecord | EvaluationRecord] = []
     for k in iterations:
         trials = tuple(Trial(0.1 * k + j, 10.0 + j, 1.0 + j, accepted=j == rejected) for j in range(rejected + 1))
         nonzeros = tuple(k + layer for layer in range(layers))
         numbers = (1 / k, 2 / k, 3 / k, 4 / k, 0.1 * k, 0.1 * k + rejected)
-        records.append(IterationRecord(k, *numbers, rejected, trials, 0.5 / k, nonzeros, 0.25 * k))
+        flips = ((*(2 * k + layer for layer in range(layers)),), 5 / k, 6 / k) if discrete else ()
+        records.append(IterationRecord(k, *numbers, rejected, trials, 0.5 / k, nonzeros, 0.25 * k, *flips))
         if k % evaluate_every == 0:
             records += [
-                EvaluationRecord(k, split, 1 / k, 0.5, 0.75, ((k, 1), (2, 3)), 50.0, (50.0,) * layers, 0.5)
-                for split in ("validation", "test")
+                EvaluationRecord(k, split, 1 / k, 0.5, 0.75, ((k, 1), (2, 3)), 50.0, (50.0,) * layers, 0.5, histograms)
+                for split, histograms in (("validation", (bars,) * layers), ("test", ()))
             ]
     return records
 
 
-def write_run(store: Store, records: Iterable[Any], layers: int = 2) -> StoredRun:
+def write_run(store: Store, records: Iterable[Any], layers: int = 2, config: RunConfig = TINY) -> StoredRun:
     """A stopped run with these records in a store."""
-    run = store.create(TINY, "cpu")
+    run = store.create(config, "cpu")
     recorder = Recorder(store)
     names = tuple(f"layer{i}" for i in range(layers))
     recorder.begin(run.number, DataFacts("Digits", "", False, 100, ("no", "yes")), names, (1000,) * layers)

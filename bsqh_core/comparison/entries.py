@@ -85,9 +85,9 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
 
 def _words(config: RunConfig, name: str) -> str:
     """A field with its value, as in "ρ = 0.001" or "batch 64"."""
-    value = getattr(config, name)
+    value = config.used(name)
     match name:
-        case "learning_rate" if value is None:
+        case "learning_rate" if config.learning_rate is None:
             return "usual learning rate"
         case "rho_start" if value is None:
             return "constant ρ"

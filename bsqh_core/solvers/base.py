@@ -14,7 +14,6 @@ from bsqh_core.clock import DeviceClock
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Dataset, Split
 from bsqh_core.discrete import packed, unpacked
-from bsqh_core.methods import METHODS
 from bsqh_core.objective import Objective
 from bsqh_core.penalties import PENALTIES, NoPenalty
 from bsqh_core.records import Ending, IterationRecord, Outcome, Trial
@@ -105,7 +104,7 @@ class Solver(ABC):
     def learning_rate(self) -> float:
         """The step length of the next iteration, for methods that have one."""
         config = self.config
-        rate = config.learning_rate or METHODS[config.method].learning_rate
+        rate = config.used("learning_rate")
         if config.decay == "constant" or not config.reads("decay"):
             return rate
         # At the middle of the iteration, so that the last one, too, makes a step.

@@ -53,12 +53,22 @@ class GradientSolver(Solver):
         return Step(before, before, 1 / rate, 1 / rate, step_norm)
 
     def _method_state(self) -> dict[str, Any]:
-        remembered = self._optimizer.state[self._parameter]
-        return {name: value.clone() for name, value in remembered.items() if isinstance(value, Tensor)}
+        return remembered(self._optimizer)
 
     def _load_method_state(self, state: dict[str, Any]) -> None:
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": {0: dict(state)} if state else {}, "param_groups": groups})
+        recall(self._optimizer, state)
+
+
+def remembered(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Copies of what an optimiser of one parameter remembers."""
+    (parameter,) = optimizer.param_groups[0]["params"]
+    return {name: value.clone() for name, value in optimizer.state[parameter].items() if isinstance(value, Tensor)}
+
+
+def recall(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
+    """Let an optimiser of one parameter remember what `remembered` gave."""
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": {0: dict(state)} if state else {}, "param_groups": groups})
 
 
 class SGDSolver(GradientSolver):

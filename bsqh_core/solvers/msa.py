@@ -20,10 +20,10 @@ from bsqh_core.config import RunConfig
 from bsqh_core.controls import flattened
 from bsqh_core.datasets import Dataset, Split
 from bsqh_core.discrete import entry_cost, maximise
-from bsqh_core.methods import METHODS
 from bsqh_core.objective import Objective
 from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.base import Solver, Step, Value
+from bsqh_core.solvers.gradient import recall, remembered
 
 START = 1e-6
 """M̄ begins uniformly in ±START."""
@@ -50,8 +50,8 @@ class MSASolver(Solver):
         super().__init__(config, dataset, objective, sampler)
         assert objective.admissible is not None
         self._kind, flat, n = objective.admissible.kind, self.controls.flat, self.controls.counted
-        method, *_, generator = METHODS[config.method], *seeded_generators(config.seed)
-        self._threshold = method.threshold if config.threshold is None else config.threshold
+        _, _, generator = seeded_generators(config.seed)
+        self._threshold = config.used("threshold")
         self.controls.signs = True
         flat[:n] = objective.admissible.draw(generator)
         flat[n:] = nn.init.trunc_normal_(torch.empty(len(flat) - n), generator=generator)
@@ -63,8 +63,8 @@ class MSASolver(Solver):
     @property
     def averaging(self) -> float:
         """a of the next iteration: in methods that have c, 1 − a shrinks by this factor after each epoch."""
-        config, usual = self.config, METHODS[self.config.method].averaging
-        a = usual if config.averaging is None else config.averaging
+        config = self.config
+        a = config.used("averaging")
         if not config.reads("averaging_decay"):
             return a
         batch = len(self.dataset.train) if config.batch_size == "full" else config.batch_size
@@ -74,10 +74,12 @@ class MSASolver(Solver):
     def _iterate(self, batch: Split) -> Step:
         sweep = self.objective.costate_sweep(batch)
         before = Value(float(sweep.loss), float(self.objective.penalty_value()))
-        self._refuse_if_diverged(before)
+        # What may give the iteration up comes first: see `_all_or_nothing`.
+        real_norm = self._adam_step(sweep.rest)
+        self._refuse_if_diverged(before, real_norm + sum(float(p.abs().amax()) for p in sweep.costates))
         pairs = zip(sweep.inputs, sweep.costates, strict=True)
         changes = [self._update(index, y, p) for index, (y, p) in enumerate(pairs)]
-        step_norm = sum(change.squares**0.5 for change in changes) + self._adam_step(sweep.rest)
+        step_norm = real_norm + sum(change.squares**0.5 for change in changes)
         eps = max(change.eps for change in changes)
         return Step(
             before,
@@ -141,23 +143,21 @@ class MSASolver(Solver):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Weights and M̄ move after all that may give an iteration up: they need no copies, which would cost as much."""
-        generator = self._sampler.generator.get_state()
-        kept = [(tensor, tensor.clone()) for tensor in self.network.buffers()]
+        """Discrete weights and M̄ move after all that may give an iteration up: copies would cost as much as a step."""
+        generator, adam = self._sampler.generator.get_state(), remembered(self._adam)
+        kept = [(tensor, tensor.clone()) for tensor in (self._real.data, *self.network.buffers())]
         try:
             yield
         except BaseException:
             self._sampler.generator.set_state(generator)
+            recall(self._adam, adam)
             for tensor, value in kept:
                 tensor.copy_(value)
             raise
 
     def _method_state(self) -> dict[str, Any]:
-        remembered = self._adam.state[self._real]
-        adam = {name: value.clone() for name, value in remembered.items() if isinstance(value, Tensor)}
-        return {"mean": self._mean.clone(), "adam": adam}
+        return {"mean": self._mean.clone(), "adam": remembered(self._adam)}
 
     def _load_method_state(self, state: dict[str, Any]) -> None:
         self._mean.copy_(state["mean"])
-        groups = self._adam.state_dict()["param_groups"]
-        self._adam.load_state_dict({"state": {0: dict(state["adam"])} if state["adam"] else {}, "param_groups": groups})
+        recall(self._adam, state["adam"])

@@ -46,6 +46,20 @@ def test_synthetic_data_are_called_so(capsys: pytest.CaptureFixture) -> None:
     assert result["full_objective"] == pytest.approx(result["J"], rel=1e-6)
 
 
+def test_discrete_weights(capsys: pytest.CaptureFixture) -> None:
+    arguments = ["train", "--network", "mlp", "--widths", "12", "10", "--method", "msa-ternary", "--threshold", "0.3"]
+    arguments += ["--train-samples", "100", "--device", "cpu", "--iterations", "4", "--loss", "squared-hinge"]
+    assert main(arguments) == 0
+    assert "Finished: 4 iterations are done." in capsys.readouterr().out
+    assert main([*arguments, "--batch-size", "25", "--penalty", "none", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    config = RunConfig(**result["config"])
+    assert (config.admissible, config.threshold, config.loss) == ("ternary", 0.3, "squared-hinge")
+    assert 0 < result["nonzeros"] < result["parameters"] == 784 * 12 + 12 * 10 + 10 * 10
+    assert main([*arguments, "--network", "lenet5", "--widths", "3", "4", "10", "8"]) == 2
+    assert "choose one of mlp, convnet, lenet5-bn" in capsys.readouterr().err
+
+
 def test_words(capsys: pytest.CaptureFixture) -> None:
     assert main(QUICK) == 0
     out = capsys.readouterr().out

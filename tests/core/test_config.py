@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from bsqh_core import RunConfig
 from bsqh_core.config import DEVICES, DTYPES
 from bsqh_core.datasets import DATASETS
+from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
+from bsqh_core.losses import LOSSES
 from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
@@ -22,8 +24,14 @@ positive = st.floats(0, 1e6, exclude_min=True)
 
 @st.composite
 def configs(draw: st.DrawFn) -> RunConfig:
-    network, method = draw(st.sampled_from([*NETWORKS])), METHODS[name := draw(st.sampled_from([*METHODS]))]
-    widths = st.none() | st.tuples(*[st.integers(1, 500)] * len(NETWORKS[network].widths))
+    method = METHODS[name := draw(st.sampled_from([*METHODS]))]
+    weights = draw(st.sampled_from(["real", *ADMISSIBLE]))
+    discrete = method.weights != "real" or ("weights" in method.settings and weights != "real")
+    network = draw(st.sampled_from([name for name, facts in NETWORKS.items() if facts.discrete or not discrete]))
+    layers = len(NETWORKS[network].widths)
+    if most := NETWORKS[network].most_layers:
+        layers = draw(st.integers(1, most))
+    widths = st.none() | st.tuples(*[st.integers(1, 500)] * layers)
     continues = "rho_start" in method.settings
     return draw(
         st.builds(
@@ -32,6 +40,12 @@ def configs(draw: st.DrawFn) -> RunConfig:
             train_samples=st.none() | st.integers(10_000, 10**6),
             network=st.just(network),
             widths=widths,
+            weights=st.just(weights),
+            regularise_batch_norm=st.just(False) if discrete else st.booleans(),
+            loss=st.sampled_from([*LOSSES]),
+            averaging=st.none() | st.floats(0, 1, exclude_max=True),
+            averaging_decay=st.floats(0, 1, exclude_min=True),
+            threshold=st.none() | st.floats(0, 1, exclude_max=True),
             penalty=st.sampled_from(["l0", "elastic-net"] if continues else [*PENALTIES]),
             alpha=st.just(1.0) if method.smooth else st.floats(0, 1),
             rho=positive if continues else st.floats(0, 1e6),
@@ -75,7 +89,7 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({"batch_size": "half"}, "batch_size must be a whole number or 'full', not 'half'."),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 100, "train_samples": 50}, "larger than the 50 training images"),
-        ({"network": "resnet"}, "network must be one of lenet5, modified-lenet, lenet5-caffe, not 'resnet'."),
+        ({"network": "resnet"}, f"network must be one of {', '.join(NETWORKS)}, not 'resnet'."),
         ({"network": "modified-lenet", "batch_size": 1}, "at least 2 samples"),
         ({"dataset": "cifar"}, "no data set 'cifar'"),
         ({"widths": (1, 2)}, "widths needs 4 numbers"),
@@ -88,13 +102,80 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({"seed": -1}, "seed must be at least 0"),
         ({"rho": 10**400}, "rho must be at least 0, not inf."),
         ({"eps0": 1e-40}, "eps0 must be at least 1e-12"),
+        ({"loss": "hinge"}, "loss must be one of cross-entropy, squared-hinge, not 'hinge'."),
+        ({"weights": "ternery"}, "weights must be one of real, binary, ternary, not 'ternery'."),
+        ({"averaging": 1.0}, "averaging must be at least 0 and below 1, not 1.0."),
+        ({"averaging_decay": 0}, "averaging_decay must be above 0 and at most 1, not 0.0."),
+        ({"threshold": 1}, "threshold must be at least 0 and below 1, not 1.0."),
+        ({"network": "mlp", "batch_size": 1}, "in MLP without biases needs at least 2 samples"),
     ],
+    ids=str,
 )
 def test_refusals_say_what_is_allowed(settings: dict, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         RunConfig(**settings)
     assert sentence in str(caught.value)
     assert all(name in settings for name in caught.value.problems)
+
+
+DISCRETE = [{"weights": "binary"}, {"weights": "ternary", "method": "sqh"}]
+DISCRETE += [{"method": name} for name, method in METHODS.items() if method.weights != "real"]
+
+
+@pytest.mark.parametrize("settings", DISCRETE, ids=str)
+class TestDiscreteWeights:
+    """Binary and ternary weights, by the field or by the method."""
+
+    def test_their_layers_have_no_biases(self, settings: dict) -> None:
+        settings = {"penalty": "none", **settings}
+        for network, facts in NETWORKS.items():
+            if facts.discrete:
+                assert RunConfig(network=network, **settings).admissible != "real"
+                continue
+            with pytest.raises(ConfigError) as caught:
+                RunConfig(network=network, **settings)
+            assert caught.value.problems == {
+                "network": "Discrete weights need a network without biases and with batch normalisation: "
+                "choose one of mlp, convnet, lenet5-bn."
+            }
+
+    def test_scales_and_shifts_are_not_penalised(self, settings: dict) -> None:
+        with pytest.raises(ConfigError) as caught:
+            RunConfig(network="mlp", regularise_batch_norm=True, **{"penalty": "none", **settings})
+        assert caught.value.problems == {
+            "regularise_batch_norm": "With discrete weights the scales and shifts of batch normalisation stay real: "
+            "turn this off."
+        }
+
+
+@pytest.mark.parametrize("weights", ["real", *ADMISSIBLE])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_admissible_set_is_that_of_the_method_or_of_the_field(method: str, weights: str) -> None:
+    config, facts = RunConfig(network="mlp", method=method, weights=weights, penalty="none"), METHODS[method]
+    if "weights" in facts.settings:
+        assert (config.admissible, facts.weights) == (weights, "real")
+    else:
+        assert config.admissible == facts.weights, "whatever the field says"
+
+
+def test_methods_that_do_not_read_the_field_keep_their_networks() -> None:
+    config = RunConfig(method="sr2", weights="binary", regularise_batch_norm=True)
+    assert (config.admissible, config.network) == ("real", "lenet5")
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("weights", {"bsqh", "sqh"}),
+        ("averaging", {"msa", "msa-binary", "msa-ternary"}),
+        ("threshold", {"msa", "msa-binary", "msa-ternary"}),
+        ("averaging_decay", {"msa-binary", "msa-ternary"}),
+        ("loss", set(METHODS)),
+    ],
+)
+def test_who_reads_the_settings_of_discrete_weights(name: str, methods: set[str]) -> None:
+    configs = [RunConfig(network="mlp", method=method, penalty="none") for method in METHODS]
+    assert {config.method for config in configs if config.reads(name)} == methods
 
 
 def test_numbers_from_numpy_are_numbers() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from bsqh_core import kernels
 from bsqh_core.kernels import Conv2d, TanhMeanPool
 
 SHAPES = [
@@ -25,6 +26,25 @@ def test_convolution(into, out, height, width, padding, kernel, layout, dtype) -
     ours, plain = (kind(into, out, kernel, padding=padding).to(dtype) for kind in (Conv2d, nn.Conv2d))
     plain.load_state_dict(ours.state_dict())
     agree(ours, plain, torch.randn(7, into, height, width, dtype=dtype).contiguous(memory_format=layout))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    ("into", "out", "form"),
+    [(20, 5, "_in_pairs"), (3, 20, "_Convolution"), (20, 20, None)],
+    ids=["few outputs", "few inputs", "plain"],
+)
+def test_convolution_without_bias(into, out, form, dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 × 3 'same' convolutions, as for discrete weights; each form is known to be the one that computes."""
+    ours, plain = (kind(into, out, 3, padding=1, bias=False).to(dtype) for kind in (Conv2d, nn.Conv2d))
+    plain.load_state_dict(ours.state_dict())
+    assert ours.bias is None
+    called: list[str] = []
+    pairs, convolution = kernels._in_pairs, kernels._Convolution.apply
+    monkeypatch.setattr(kernels, "_in_pairs", lambda *a: (called.append("_in_pairs"), pairs(*a))[1])
+    monkeypatch.setattr(kernels._Convolution, "apply", lambda *a: (called.append("_Convolution"), convolution(*a))[1])
+    agree(ours, plain, torch.randn(7, into, 8, 10, dtype=dtype))
+    assert (called[0] if called else None) == form
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsqh_core.config import RunConfig
+from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
 from bsqh_core.methods import METHODS
 from bsqh_core.race import contestants, in_common, suited
@@ -16,6 +17,11 @@ from bsqh_core.race import contestants, in_common, suited
 RIVALS = [name for name in METHODS if name not in ("bsqh", "sqh")]
 configs = st.builds(
     RunConfig,
+    network=st.just("mlp"),  # which suits all methods
+    weights=st.sampled_from(["real", *ADMISSIBLE]),
+    averaging=st.none() | st.floats(0, 0.99),
+    averaging_decay=st.floats(0.5, 1),
+    threshold=st.none() | st.floats(0, 0.99),
     penalty=st.sampled_from(["l0", "elastic-net"]),
     alpha=st.floats(0, 1),
     rho=st.floats(1e-6, 1),
@@ -61,6 +67,20 @@ def test_a_race_has_two_to_six_contestants_once_each() -> None:
         contestants(config, True, (1, 2, 3, 4, 5, 6))
     with pytest.raises(ConfigError, match="each ω once"):
         contestants(config, True, (3, 3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_with_biases_suits_methods_with_real_weights(method: str) -> None:
+    if METHODS[method].weights == "real":
+        assert suited(RunConfig(), method).network == "lenet5"
+    else:
+        with pytest.raises(ConfigError, match="Discrete weights need a network without biases"):
+            suited(RunConfig(), method)
+
+
+def test_rivals_that_do_not_read_the_discrete_set_take_real_weights() -> None:
+    discrete = RunConfig(network="mlp", weights="ternary")
+    assert [suited(discrete, name).admissible for name in ("sqh", "sr2", "msa-binary")] == ["ternary", "real", "binary"]
 
 
 def test_without_a_quadratic_part_smooth_rivals_have_no_penalty() -> None:

@@ -17,6 +17,7 @@ from bsqh_core.records import Ending
 from bsqh_core.session import Control, drive, failure, summary
 from bsqh_core.solvers import SQHSolver
 from bsqh_core.store import Store
+from linear_models import small_widths
 
 SMALL = {"widths": (3, 4, 10, 8), "device": "cpu"}
 
@@ -45,9 +46,9 @@ def test_the_end_is_not_evaluated_twice(dataset: Dataset) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_evaluation_leaves_no_trace_in_the_trajectory(network: str, dataset: Dataset) -> None:
     def J(every: int) -> list[float]:
-        widths = (3, 4, 10, 8)[: len(NETWORKS[network].widths)]
         common = {"batch_size": 20, "iterations": 8, "full_objective": True, "device": "cpu"}
-        solver = build_solver(RunConfig(network=network, widths=widths, evaluate_every=every, **common), dataset)
+        config = RunConfig(network=network, widths=small_widths(network), evaluate_every=every, **common)
+        solver = build_solver(config, dataset)
         return [r.J for r in drive(solver, Control()) if isinstance(r, IterationRecord)]
 
     assert J(every=1) == J(every=100)
@@ -134,6 +135,21 @@ def test_summary_is_plain_json(dataset: Dataset) -> None:
     assert RunConfig.from_json(json.dumps(result["config"])) == solver.config
     assert result["data"] == {"title": "arrays", "edition": "", "synthetic": False, "training_images": 60}
     assert result["device"] == "cpu"
+
+
+def test_summary_tells_what_flips_if_weights_are_discrete(dataset: Dataset) -> None:
+    config = RunConfig(network="mlp", widths=(9,), method="msa-ternary", device="cpu", batch_size=20, iterations=4)
+    solver = build_solver(config, dataset)
+    history = History(solver.controls.names, solver.controls.sizes, config.method, config.admissible)
+    before = summary(config, solver.dataset.facts, "cpu", None, history)
+    assert (before["flips"], before["gain"]) == (None, None)
+    records = [
+        record for record in drive(solver, Control()) if history.add(record) or isinstance(record, IterationRecord)
+    ]
+    result = json.loads(json.dumps(summary(config, solver.dataset.facts, "cpu", solver.ending, history)))
+    assert result["flips"] == sum(records[-1].flips_by_layer)
+    assert result["gain"] == records[-1].gain
+    assert history.column("flips").tolist() == [list(record.flips_by_layer) for record in records]
 
 
 def test_summary_of_a_run_that_never_began(dataset: Dataset) -> None:

@@ -6,18 +6,19 @@ import pytest
 import torch
 
 from bsqh_core import Dataset, IterationRecord, Outcome, RunConfig, build_solver
+from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError, DataError
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.solvers import RunEnded
 from helpers import make_dataset
+from linear_models import small_widths
 
-WIDTHS = (3, 4, 10, 8)
 METHODS = ("bsqh", "sqh")
 
 
 def small(**settings: object) -> RunConfig:
-    widths = WIDTHS[: len(NETWORKS[settings.get("network", "lenet5")].widths)]
+    widths = small_widths(str(settings.get("network", "lenet5")))
     return RunConfig(**{"device": "cpu", "widths": widths, "iterations": 25, **settings})
 
 
@@ -29,11 +30,15 @@ def trace(records: list[IterationRecord]) -> list[tuple]:
     ]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "weights"), [*((name, "real") for name in NETWORKS), *(("mlp", kind) for kind in ADMISSIBLE)]
+)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_every_full_batch_iteration_decreases_J(network: str, method: str, penalty: str, dataset: Dataset) -> None:
-    config = small(network=network, method=method, penalty=penalty, rho=1e-3)
+def test_every_full_batch_iteration_decreases_J(
+    network: str, weights: str, method: str, penalty: str, dataset: Dataset
+) -> None:
+    config = small(network=network, weights=weights, method=method, penalty=penalty, rho=1e-3)
     previous = None
     for record in build_solver(config, dataset):
         assert record.J_before - config.eta * record.step_norm >= record.J

@@ -15,6 +15,7 @@ import torch
 
 from bsqh_core import Dataset, IterationRecord, Outcome, RunConfig, build_solver
 from bsqh_core.comparison import forward_evaluations
+from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
 from bsqh_core.export import load_sparse, onnx_bytes, records_csv, result_json, sparse_bytes, trained_network
 from bsqh_core.history import History
@@ -22,20 +23,34 @@ from bsqh_core.methods import METHODS
 from bsqh_core.objective import ForwardSweep
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.records import State
-from bsqh_core.solvers import SOLVERS, layerwise
+from bsqh_core.solvers import SOLVERS, Solver, layerwise
 from bsqh_core.solvers.lbfgs import LBFGSSolver
+from bsqh_core.solvers.msa import MSASolver
 from bsqh_core.solvers.trials import TrialSolver
 from bsqh_core.store import Histories, Store, StoredRun, export_run, import_run
 from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 from helpers import after_iteration, wait_until, working
+from linear_models import small_widths
+
+VARIANTS = {name: {"method": name} for name in METHODS} | {
+    f"{name}-{kind}": {"method": name, "weights": kind}
+    for name, facts in METHODS.items()
+    if "weights" in facts.settings
+    for kind in ADMISSIBLE
+}
+"""Each method by its name, and in the discrete sets that it leaves to the configuration."""
+
+FACTS = {variant: METHODS[settings["method"]] for variant, settings in VARIANTS.items()}
+
+DISCRETE = [name for name, settings in VARIANTS.items() if "weights" in settings or FACTS[name].weights != "real"]
 
 PENALTIES_OF = {
-    name: [("l0", 1.0), ("none", 0.5)] if method.smooth else [(p, 0.5) for p in PENALTIES]
-    for name, method in METHODS.items()
+    variant: [("l0", 1.0), ("none", 0.5)] if facts.smooth else [(p, 0.5) for p in PENALTIES]
+    for variant, facts in FACTS.items()
 }
 """Penalties, and shares of their quadratic part, that a method declares that it can do."""
 
-CASES = [(name, penalty, alpha) for name, found in PENALTIES_OF.items() for penalty, alpha in found]
+CASES = [(variant, penalty, alpha) for variant, found in PENALTIES_OF.items() for penalty, alpha in found]
 
 PENALISED = [case for case in CASES if case[1] != "none"]
 """Of the methods that can, all are sparse."""
@@ -43,7 +58,7 @@ PENALISED = [case for case in CASES if case[1] != "none"]
 BATCH_NORM = {"network": "modified-lenet", "eps0": 3.0}
 """Settings under which SR2, too, accepts one of its first two trials."""
 
-RESUMED = [(*case, False) for case in CASES] + [(*case, True) for case in CASES if METHODS[case[0]].line_search]
+RESUMED = [(*case, False) for case in CASES] + [(*case, True) for case in CASES if FACTS[case[0]].line_search]
 """Cases with batch normalisation, and in full batch where that is another code path."""
 
 
@@ -56,23 +71,29 @@ def short_maximisations() -> Iterator[None]:
         yield
 
 
-def config_of(method: str, **settings: object) -> RunConfig:
-    """A run of a few iterations that the method can do, on mini-batches if it can."""
-    penalty, alpha = PENALTIES_OF[method][0]
+def config_of(variant: str, network: str = "lenet5", **settings: object) -> RunConfig:
+    """A run of a few iterations that the method can do, on mini-batches if it can, and with `network` if it can."""
+    penalty, alpha = PENALTIES_OF[variant][0]
+    rho = 0.02
+    if variant in DISCRETE:  # there weights weigh differently against the penalty
+        network, rho = "mlp", 1e-6 if FACTS[variant].weights != "real" else 1e-3
     common = {
-        "widths": (3, 4, 10, 8),
+        "network": network,
+        "widths": small_widths(network),
         "device": "cpu",
         "iterations": 6,
         "penalty": penalty,
         "alpha": alpha,
-        "rho": 0.02,
+        "rho": rho,
     }
-    common |= {"batch_size": "full" if METHODS[method].full_batch else 20, "eps0": 0.3, "mu": 2.0, "zeta": 0.5}
-    return RunConfig(method=method, **{**common, **settings})
+    common |= {"batch_size": "full" if FACTS[variant].full_batch else 20, "eps0": 0.3, "mu": 2.0, "zeta": 0.5}
+    return RunConfig(**{**common, **VARIANTS[variant], **settings})
 
 
 def is_sparse(config: RunConfig) -> bool:
     """Whether the method makes weights vanish, and not all."""
+    if config.admissible == "binary":
+        return False
     return config.method in ("pruning", "iht") or (config.penalty != "none" and config.alpha < 1)
 
 
@@ -86,7 +107,9 @@ def test_every_method_has_a_solver_and_the_other_way_round() -> None:
     assert list(SOLVERS) == list(METHODS)
     for method in METHODS.values():
         assert set(method.settings) <= {field.name for field in fields(RunConfig)}
-        assert math.isfinite(method.learning_rate) == ("learning_rate" in method.settings)
+        for name in ("learning_rate", "averaging", "threshold"):
+            assert math.isfinite(getattr(method, name)) == (name in method.settings)
+        assert method.weights in ("real", *ADMISSIBLE)
 
 
 @pytest.mark.parametrize(("method", "penalty", "alpha"), CASES)
@@ -102,33 +125,49 @@ def test_records_are_well_formed(method: str, penalty: str, alpha: float, datase
         numbers = (record.J, record.J_before, record.loss, record.penalty, record.eps, record.eps_hat)
         assert all(math.isfinite(value) for value in (*numbers, record.step_norm))
         assert record.loss + record.penalty == record.J
-        assert min(record.loss, record.eps, record.eps_hat) > 0
+        assert record.loss > 0
+        assert min(record.eps, record.eps_hat) > 0 or config.method == "msa", "whose ε is 0"
         assert (record.penalty == 0) == (penalty == "none")
         assert record.line_search_steps == sum(not trial.accepted for trial in record.trials)
         assert not any(trial.accepted for trial in record.trials[:-1])
         if record.trials and record.trials[-1].accepted:
             assert record.J == record.trials[-1].J
             assert record.J_before > record.J
+        assert (len(record.flips_by_layer) > 0) == (config.admissible != "real")
         assert len(record.nonzeros_by_layer) == len(solver.controls.sizes)
         assert all(
             0 <= count <= size for count, size in zip(record.nonzeros_by_layer, solver.controls.sizes, strict=True)
         )
     assert records[-1].device_seconds > 0
     assert sum(record.step_norm for record in records) > 0
+    assert is_admissible(solver)
+
+
+def is_admissible(solver: Solver) -> bool:
+    """Whether all weights are where they may be, with one s for each layer."""
+    kind, pieces = solver.config.admissible, solver.controls.slices[: len(solver.controls.sizes)]
+    if kind == "real":
+        return True
+    allowed = torch.tensor(ADMISSIBLE[kind], dtype=solver.controls.flat.dtype)
+    weights = [solver.controls.flat[piece] for piece in pieces]
+    return all(bool(torch.isin(w, allowed * w.abs().max()).all()) for w in weights)
 
 
 @pytest.mark.parametrize("batch_size", ["full", 16])
 def test_methods_share_initial_weights_and_batches(batch_size: int | str, dataset: Dataset) -> None:
+    """Discrete weights begin each in its own way; of batches they get the same."""
     solvers = []
-    for method, facts in METHODS.items():
+    for variant, facts in FACTS.items():
         if batch_size == "full" or not facts.full_batch:
             common = {"penalty": "none", "batch_size": batch_size, "seed": 5}
-            solvers.append(build_solver(config_of(method, **common), dataset))
-    first = solvers[0]
-    assert all(torch.equal(solver.controls.flat, first.controls.flat) for solver in solvers)
-    assert len({solver.step().J_before for solver in solvers}) == 1
+            solvers.append(build_solver(config_of(variant, **common), dataset))
+    real = [solver for solver in solvers if solver.config.admissible == "real"]
+    assert all(torch.equal(solver.controls.flat, real[0].controls.flat) for solver in real)
+    assert len({solver.step().J_before for solver in real}) == 1
     for solver in solvers:
         solver.step()
+        if solver.iteration == 1:
+            solver.step()
     drawn = [solver._sampler.draw(solver.dataset.train).x for solver in solvers]
     assert all(torch.equal(x, drawn[0]) for x in drawn)
 
@@ -144,7 +183,7 @@ def test_a_checkpoint_continues_the_trajectory_bit_for_bit(
     for _ in range(2):
         first.step()
     vanished = (start != 0) & (first.controls.flat == 0)
-    assert bool(vanished.any()) == is_sparse(config), "or zeros are not tested"
+    assert bool(vanished.any()) == is_sparse(config) or config.admissible == "ternary", "or zeros are not tested"
     save_checkpoint(tmp_path / "state", first.state_dict())
     second = build_solver(config, dataset)
     second.load_state_dict(load_checkpoint(tmp_path / "state"))
@@ -153,12 +192,16 @@ def test_a_checkpoint_continues_the_trajectory_bit_for_bit(
         assert torch.equal(second.network.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", VARIANTS)
 def test_running_averages_move_once_an_iteration(method: str, dataset: Dataset) -> None:
+    """As in one sweep at the weights of the first pass through the network."""
     settings = {"network": "modified-lenet", "batch_size": "full"}
     solver = build_solver(config_of(method, iterations=1, **settings), dataset)
-    plain = build_solver(config_of("bsqh", **settings), dataset)
+    plain = build_solver(config_of(method, iterations=1, **settings), dataset)
+    began: list[torch.Tensor] = []
+    solver.network.layers[0].affine.register_forward_pre_hook(lambda *_: began.append(solver.controls.flat.clone()))
     solver.step()
+    plain.controls.flat.copy_(began[0])
     plain.objective.sweep(plain.dataset.train)
     for mine, theirs in zip(solver.network.buffers(), plain.network.buffers(), strict=True):
         torch.testing.assert_close(mine, theirs)
@@ -166,27 +209,35 @@ def test_running_averages_move_once_an_iteration(method: str, dataset: Dataset) 
 
 @pytest.mark.parametrize(("method", "penalty", "alpha"), CASES)
 def test_an_iteration_that_fails_has_not_happened(method: str, penalty: str, alpha: float, dataset: Dataset) -> None:
-    """Memory may run out at any moment; the parameters, and what the method remembers, are as before."""
+    """Memory may run out at any moment; the parameters, and what the method remembers, are as before.
+
+    Of MSA that is said of all that comes before it moves anything.
+    """
     config = config_of(method, penalty=penalty, alpha=alpha, iterations=4, **BATCH_NORM)
     solver, whole = build_solver(config, dataset), build_solver(config, dataset)
     records = [solver.step() for _ in range(2)]
 
-    def fail(difference: torch.Tensor) -> torch.Tensor:
+    def fail(*_: object) -> torch.Tensor:
         raise MemoryError
 
-    solver.controls.norm = fail  # each method needs |||Δu||| once its step is made
+    if isinstance(solver, MSASolver):
+        owner, name = solver, "_refuse_if_diverged"
+    else:
+        owner, name = solver.controls, "norm"  # each other method needs |||Δu||| once its step is made
+    setattr(owner, name, fail)
     with pytest.raises(MemoryError):
         solver.step()
-    del solver.controls.norm
+    delattr(owner, name)
     assert trace(records + list(solver)) == trace(list(whole))
 
 
-@pytest.mark.parametrize("network", ["lenet5", "modified-lenet"])
 @pytest.mark.parametrize(
-    ("method", "batch_size"),
+    ("method", "batch_size", "network"),
     [
-        *((name, 20) for name, facts in METHODS.items() if not facts.full_batch),
-        *((name, "full") for name, facts in METHODS.items() if facts.line_search),
+        (name, batch_size, network)
+        for name, facts in FACTS.items()
+        for batch_size in [20] * (not facts.full_batch) + ["full"] * facts.line_search
+        for network in (["mlp"] if name in DISCRETE else ["lenet5", "modified-lenet"])
     ],
 )
 def test_forward_evaluations_are_those_that_are_made(
@@ -201,7 +252,10 @@ def test_forward_evaluations_are_those_that_are_made(
         return through(sweep, index)
 
     monkeypatch.setattr(ForwardSweep, "_total", counting)
-    history = History(("",) * len(solver.controls.sizes), solver.controls.sizes, method)
+    if isinstance(solver, MSASolver):  # which has a sweep of its own
+        solver.network.layers[0].affine.register_forward_pre_hook(lambda _, x: passes.append(len(x[0]) / batch_size))
+    sizes, config = solver.controls.sizes, solver.config
+    history = History(("",) * len(sizes), sizes, config.method, config.admissible)
     for record in solver:
         history.add(record)
     declared = forward_evaluations(history)[-1]
@@ -214,9 +268,10 @@ def test_forward_evaluations_are_those_that_are_made(
 
 
 def diverging(method: str) -> RunConfig:
-    """Without bounded activations one large step leads to a larger one."""
-    settings = {"network": "lenet5-caffe", "widths": (3, 4, 10), "penalty": "none", "iterations": 50}
-    return config_of(method, learning_rate=1e12, decay="constant", **settings)
+    """Without bounded activations one large step leads to a larger one; batch normalisation needs it larger still."""
+    rate = 1e20 if method in DISCRETE else 1e12
+    settings = {"network": "lenet5-caffe", "penalty": "none", "iterations": 50}
+    return config_of(method, learning_rate=rate, decay="constant", **settings)
 
 
 @pytest.mark.parametrize("method", [name for name, facts in METHODS.items() if "learning_rate" in facts.settings])
@@ -253,16 +308,13 @@ def test_what_a_method_cannot_do_is_refused(settings: dict, sentence: str) -> No
 
 
 class TestInTheStore:
-    """One race of all methods and penalties: paused, resumed, stopped, and resumed by another worker."""
+    """One race of all methods, discrete sets and penalties: paused, resumed, stopped, and resumed by another worker."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def store(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         folder = tmp_path_factory.mktemp("store")
-        settings = {"dataset": "digits", "train_samples": 60, "iterations": 5, "evaluate_every": 2}
-        contestants = [
-            config_of(method, penalty=penalty, alpha=alpha, **settings) for method, penalty, alpha in PENALISED
-        ]
+        contestants = [cls.config(*case) for case in PENALISED]
         with working(folder) as worker:
             with worker._lock:
                 race = worker.race(contestants)
@@ -283,13 +335,17 @@ class TestInTheStore:
         store.close()
 
     @staticmethod
+    def config(variant: str, penalty: str, alpha: float) -> RunConfig:
+        settings = {"dataset": "digits", "train_samples": 60, "iterations": 5, "evaluate_every": 2}
+        return config_of(variant, penalty=penalty, alpha=alpha, **settings)
+
+    @staticmethod
     def wait(store: Store, race: str) -> None:
         wait_until(lambda: all(run.state is State.ENDED for run in store.race(race)), "the end of the race")
 
     @pytest.fixture(params=PENALISED, ids=lambda case: "-".join(map(str, case)))
     def run(self, request: pytest.FixtureRequest, store: Store) -> StoredRun:
-        method, penalty, _ = request.param
-        return next(run for run in store.runs() if (run.config.method, run.config.penalty) == (method, penalty))
+        return next(run for run in store.runs() if run.config == self.config(*request.param))
 
     def test_its_records_are_those_of_a_run_in_one_piece(self, store: Store, run: StoredRun) -> None:
         assert (run.outcome, run.latest.iterations) == (Outcome.FINISHED, 5)
