@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,16 +18,20 @@ from bsqh_core.comparison import (
     pareto_front,
     results,
 )
+from bsqh_core.config import RunConfig
 from bsqh_core.history import History
-from bsqh_core.records import EvaluationRecord
+from bsqh_core.records import EvaluationRecord, Histogram
 
-FigureKind = Literal["loss", "epsilon", "sparsity", "accuracy"]
+FigureKind = Literal["loss", "epsilon", "flips", "sparsity", "accuracy", "gain", "histogram"]
 
 _TITLES: dict[FigureKind, str] = {
     "loss": "Objective, loss and penalty",
     "epsilon": "Augmentation weight ε",
+    "flips": "Weights that flip",
     "sparsity": "Sparsity by layer",
     "accuracy": "Held-out accuracy and AUC",
+    "gain": "Gain of the Hamiltonian",
+    "histogram": "Distribution of the weights",
 }
 
 # Names, and decimals: None for three digits.
@@ -38,6 +42,26 @@ _QUANTITIES: dict[Quantity, tuple[str, int | None]] = {
     "line search": ("Line-search steps so far", 0),
     "eps": ("Accepted augmentation weight ε", None),
 }
+
+
+def approximates(history: History) -> bool:
+    """Whether the run's method is one of successive approximations."""
+    return "threshold" in history.method.settings
+
+
+def figure_kinds(history: History) -> list[FigureKind]:
+    """Which figures a run has, in their order.
+
+    In methods of successive approximations ε is a consequence of the moving average, not a choice: what flips says
+    more. Binary weights have no zeros. Runs of older versions were evaluated without histograms.
+    """
+    approximations = approximates(history)
+    second: FigureKind = "flips" if approximations else "epsilon"
+    kinds: list[FigureKind] = ["loss", second]
+    kinds += ["sparsity"] * (history.admissible != "binary")
+    kinds += ["accuracy"]
+    kinds += ["gain"] if approximations else ["flips"] * history.discrete
+    return kinds + ["histogram"] * (not history.evaluations or history.last_histograms() is not None)
 
 
 def heading(history: History, figure: FigureKind) -> str:
@@ -53,7 +77,7 @@ def describe(history: History, figure: FigureKind) -> str:
     if n == 0:
         return "Waiting for the first iteration."
     after = f"{history.column('iteration')[n - 1]:,.0f} iteration{'s' if n > 1 else ''}"
-    return {"loss": _loss, "epsilon": _epsilon, "sparsity": _sparsity, "accuracy": _accuracy}[figure](history, n, after)
+    return _SENTENCES[figure](history, n, after)
 
 
 def describe_confusion(evaluation: EvaluationRecord, classes: Sequence[str]) -> str:
@@ -113,6 +137,68 @@ def _accuracy(history: History, n: int, after: str) -> str:
                 f"(best accuracy {best.accuracy:.3f} at iteration {best.iteration:,})"
             )
     return f"After {after}: {'; '.join(parts)}." if parts else f"No evaluation yet after {after}."
+
+
+def _flips(history: History, n: int, after: str) -> str:
+    total, last = history.total_flipped()[:n], history.flipped()[n - 1]
+    text = f"In the last of {after} {_percent(total[-1])} of the weights changed, {_percent(total[0])} in the first one"
+    if len(last) < 2 or not last.any():
+        return f"{text}."
+    low, high = int(last.argmin()), int(last.argmax())
+    names = history.layer_names
+    return f"{text}; fewest in {names[low]} ({_percent(last[low])}), most in {names[high]} ({_percent(last[high])})."
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2g} %"
+
+
+def _gain(history: History, n: int, after: str) -> str:
+    gain, wrong = (history.column(name)[n - 1] for name in ("gain", "largest_wrong"))
+    return (
+        f"After {after} a step adds {gain:.3g} to the Hamiltonian, "
+        f"and the largest entry of M̄ whose sign is not that of its weight is {wrong:.3g}."
+    )
+
+
+def _histogram(history: History, n: int, after: str) -> str:
+    last = history.last_histograms()
+    if last is None:
+        return f"No evaluation yet after {after}."
+    parts = [
+        f"{name} {_distribution(histogram)}"
+        for name, histogram in zip(history.layer_names, last.histograms, strict=True)
+    ]
+    return f"Weights after {last.iteration:,} iterations, in per cent of their layers: {'; '.join(parts)}."
+
+
+def _distribution(histogram: Histogram) -> str:
+    """Shares of the two or three values or, of real weights, in what range they are and how many are in the middle."""
+    shares = 100 * np.array(histogram.counts) / max(sum(histogram.counts), 1)
+    if len(shares) <= 3:
+        return ", ".join(f"{share:.1f} at {x:.3g}" for x, share in zip(histogram.centres, shares, strict=True))
+    return f"{shares[len(shares) // 2]:.1f} in the bin around 0, all within ±{histogram.centres[-1]:.2g}"
+
+
+_SENTENCES: dict[FigureKind, Callable[[History, int, str], str]] = {
+    "loss": _loss,
+    "epsilon": _epsilon,
+    "flips": _flips,
+    "sparsity": _sparsity,
+    "accuracy": _accuracy,
+    "gain": _gain,
+    "histogram": _histogram,
+}
+
+
+def why_unsettled(config: RunConfig) -> str:
+    """Why a run of the basic MSA without a threshold does not settle, and what cures it; of other runs nothing."""
+    if config.method != "msa" or config.threshold:
+        return ""
+    return (
+        "It does not settle: J falls by the gain in H only up to C ‖Δθ‖² (LH18 Theorem 2), and nothing limits ‖Δθ‖². "
+        "Set the threshold to 0.5 under Advanced: then only weights that gain much flip."
+    )
 
 
 def describe_comparison(entries: Sequence[Entry], quantity: Quantity) -> str:

@@ -153,7 +153,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.store != _NO_STORE:
         return _train_in_store(arguments, lambda worker: worker.submit(config).uid)
     solver = build_solver(config)
-    history = History(solver.controls.names, solver.controls.sizes, config.method)
+    history = History(solver.controls.names, solver.controls.sizes, config.method, config.admissible)
     control = Control()
     with _stopped_by_signals(control.stop), _progress_bar(config.iterations) as bar:
         for record in drive(solver, control):

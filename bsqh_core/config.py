@@ -315,10 +315,8 @@ class RunConfig:
         if method.full_batch and self.batch_size != "full":
             problems["batch_size"] = f"{method.label} needs the whole training set in each iteration: choose `full`."
         if self.admissible != "real" and not NETWORKS[self.network].discrete:
-            fitting = ", ".join(name for name, network in NETWORKS.items() if network.discrete)
-            problems["network"] = (
-                f"Discrete weights need a network without biases and with batch normalisation: choose one of {fitting}."
-            )
+            fitting = ", ".join(f"{item.title} ({name})" for name, item in NETWORKS.items() if item.discrete)
+            problems["network"] = f"Discrete weights need a network without biases: choose one of {fitting}."
         if self.admissible != "real" and self.regularise_batch_norm:
             problems["regularise_batch_norm"] = (
                 "With discrete weights the scales and shifts of batch normalisation stay real: turn this off."

@@ -25,6 +25,18 @@ SCALARS = (
     "step_norm",
     "device_seconds",
 )
+DISCRETE_SCALARS = ("gain", "largest_wrong")
+"""Further ones, of runs with discrete weights."""
+
+
+def row_of(record: IterationRecord, discrete: bool) -> list[float]:
+    """An iteration as a row: `SCALARS`, non-zeros by layer and, if discrete, `DISCRETE_SCALARS` and flips by layer."""
+    row = [*(getattr(record, name) for name in SCALARS), *record.nonzeros_by_layer]
+    if discrete:
+        # A line search that stalled changed nothing, and its record has no flips.
+        flips = record.flips_by_layer or (0,) * len(record.nonzeros_by_layer)
+        row += [*(getattr(record, name) for name in DISCRETE_SCALARS), *flips]
+    return row
 
 
 class _Column:
@@ -54,20 +66,36 @@ class History:
         dim U_l of each of them.
     method : str
         That of the run, as in `METHODS`.
+    admissible : str
+        The set that its weights are trained in, as `RunConfig.admissible` has it. Unless that is "real", there are
+        the columns of `DISCRETE_SCALARS`, and `flips`.
     """
 
-    def __init__(self, layer_names: tuple[str, ...], layer_sizes: tuple[int, ...], method: str = "bsqh") -> None:
-        self.method = METHODS[method]
+    def __init__(
+        self,
+        layer_names: tuple[str, ...],
+        layer_sizes: tuple[int, ...],
+        method: str = "bsqh",
+        admissible: str = "real",
+    ) -> None:
+        self.method, self.admissible = METHODS[method], admissible
         self.layer_names = layer_names
         self.layer_sizes = layer_sizes
         self.evaluations: list[EvaluationRecord] = []
         self._columns = {name: _Column() for name in (*SCALARS, "line_search_total")}
         self._columns["nonzeros"] = _Column(len(layer_names))
+        if self.discrete:
+            self._columns |= {name: _Column() for name in DISCRETE_SCALARS} | {"flips": _Column(len(layer_names))}
         self._rejected = {name: _Column() for name in ("iteration", "eps")}
         self._length = self._rejected_length = 0
 
     def __len__(self) -> int:
         return self._length
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the weights are discrete."""
+        return self.admissible != "real"
 
     def add(self, record: IterationRecord | EvaluationRecord) -> None:
         """Append one record."""
@@ -75,14 +103,20 @@ class History:
             self.evaluations.append(record)
             return
         rejected = [(record.iteration, trial.eps) for trial in record.trials if not trial.accepted]
-        scalars = np.array([[getattr(record, name) for name in SCALARS]])
-        self.extend(scalars, np.array([record.nonzeros_by_layer]), np.array(rejected).reshape(-1, 2))
+        row = np.array([row_of(record, self.discrete)])
+        self.extend(row, np.array(rejected).reshape(-1, 2))
 
-    def extend(self, scalars: np.ndarray, nonzeros: np.ndarray, rejected: np.ndarray) -> None:
-        """Append n iterations: their `SCALARS` (n, 10), non-zeros (n, layers), and rejected (iteration, ε) (m, 2)."""
-        row = self._length
+    def extend(self, rows: np.ndarray, rejected: np.ndarray) -> None:
+        """Append n iterations as of `row_of`, (n, columns), and their rejected (iteration, ε), (m, 2)."""
+        row, layers = self._length, len(self.layer_names)
+        bounds = np.cumsum([len(SCALARS), layers, len(DISCRETE_SCALARS)])
+        scalars, nonzeros, discrete, flips = np.split(rows, bounds, axis=1)
         for name, values in zip(SCALARS, scalars.T, strict=True):
             self._columns[name].put(row, values)
+        if self.discrete:
+            self._columns["flips"].put(row, flips)
+            for name, values in zip(DISCRETE_SCALARS, discrete.T, strict=True):
+                self._columns[name].put(row, values)
         steps = self._columns["line_search_steps"].view(row + len(scalars))[row:].cumsum()
         before = self._columns["line_search_total"].view(row)[-1] if row else 0
         self._columns["line_search_total"].put(row, steps + before)
@@ -94,7 +128,7 @@ class History:
 
     def until(self, iteration: int) -> History:
         """What this history was after `iteration` iterations; its columns are shared, so nothing may be added."""
-        past = History(self.layer_names, self.layer_sizes)
+        past = History(self.layer_names, self.layer_sizes, admissible=self.admissible)
         past.method = self.method
         past._columns, past._rejected = self._columns, self._rejected
         past._length = int(np.searchsorted(self.column("iteration"), iteration, side="right"))
@@ -103,10 +137,10 @@ class History:
         return past
 
     def column(self, name: str) -> np.ndarray:
-        """Column `name` of the iterations, float64 of shape (n,); `nonzeros` is (n, layers).
+        """Column `name` of the iterations, float64 of shape (n,); `nonzeros` and `flips` are (n, layers).
 
-        Names are the scalar fields of `IterationRecord`, `line_search_total` (cumulative
-        rejected trials) and `nonzeros`.
+        Names are the scalar fields of `IterationRecord`, `line_search_total` (cumulative rejected trials) and
+        `nonzeros`; of discrete weights alone `gain`, `largest_wrong` and `flips`.
         """
         return self._columns[name].view(self._length)
 
@@ -122,6 +156,18 @@ class History:
     def total_sparsity(self) -> np.ndarray:
         """Sp(%) over all counted layers, (n,)."""
         return 100 * (1 - self.column("nonzeros").sum(axis=1) / max(sum(self.layer_sizes), 1))
+
+    def flipped(self) -> np.ndarray:
+        """Share of the weights of each layer that changed in each iteration, in per cent, (n, layers); if discrete."""
+        return 100 * self.column("flips") / np.maximum(np.array(self.layer_sizes), 1)
+
+    def total_flipped(self) -> np.ndarray:
+        """The same over all counted layers, (n,)."""
+        return 100 * self.column("flips").sum(axis=1) / max(sum(self.layer_sizes), 1)
+
+    def last_histograms(self) -> EvaluationRecord | None:
+        """The last evaluation that has histograms."""
+        return next((e for e in reversed(list(self.evaluations)) if e.histograms), None)
 
     def evaluated(self, split: str) -> list[EvaluationRecord]:
         """Evaluations of one split, oldest first."""

@@ -1,15 +1,20 @@
-"""Loss, accuracy, AUC, confusion matrix and sparsity on held-out data."""
+"""Loss, accuracy, AUC and confusion matrix on held-out data, sparsity, and histograms of the weights."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from bsqh_core.arithmetic import widened
 from bsqh_core.datasets import Split
-from bsqh_core.records import EvaluationRecord
+from bsqh_core.records import EvaluationRecord, Histogram
 from bsqh_core.solvers import Solver
+
+BINS = 41
+"""Of a histogram of real weights; the one in the middle is that around 0."""
 
 
 def auc_one_class(score: Tensor, positive: Tensor) -> float:
@@ -55,7 +60,8 @@ def evaluate(solver: Solver) -> list[EvaluationRecord]:
     held_out = {"validation": solver.dataset.validation, "test": solver.dataset.test}
     with solver.objective.at_work():
         full = solver.objective.full(solver.dataset.train) if solver.config.full_objective else None
-        return [_evaluate(solver, name, split, full) for name, split in held_out.items() if split is not None]
+        found = [_evaluate(solver, name, split, full) for name, split in held_out.items() if split is not None]
+        return [replace(record, histograms=histograms(solver)) for record in found[:1]] + found[1:]
 
 
 def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | None) -> EvaluationRecord:
@@ -73,6 +79,36 @@ def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | N
         sparsity_by_layer=tuple(map(sparsity, nonzeros, controls.sizes)),
         full_objective=full_objective,
     )
+
+
+def histograms(solver: Solver) -> tuple[Histogram, ...]:
+    """The histogram of each counted layer, in network order."""
+    controls, admissible = solver.controls, solver.objective.admissible
+    pieces = [controls.flat[piece] for piece in controls.slices[: len(controls.sizes)]]
+    if admissible is None:
+        return tuple(map(_histogram, pieces))
+    layers = zip(pieces, controls.nonzeros(), admissible.scales, strict=True)
+    return tuple(_discrete_histogram(w, nonzeros, s, admissible.kind) for w, nonzeros, s in layers)
+
+
+def _histogram(w: Tensor) -> Histogram:
+    """`BINS` bins between the largest absolute weight and its negative; of zeros alone, between −1 and 1."""
+    least, most = torch.aminmax(w)
+    largest = float(torch.maximum(-least, most)) or 1.0
+    # torch counts in the type of the weights, and float32 counts ones exactly up to 2²⁴; float64 adds the pieces.
+    counts = [torch.histc(piece / largest, BINS, -1, 1) for piece in w.split(2**24)]
+    middles = [(2 * i + 1) / BINS - 1 for i in range(BINS)]
+    # Four digits are more than any picture shows, and keep the store small.
+    centres = tuple(float(f"{largest * middle:.4g}") for middle in middles)
+    return Histogram(centres, tuple(map(int, widened(torch.stack(counts)).sum(0).tolist())))
+
+
+def _discrete_histogram(w: Tensor, nonzeros: int, s: float, kind: str) -> Histogram:
+    """How often each admissible value occurs: one comparison, since the number of non-zeros is known."""
+    positive = int(torch.count_nonzero(w > 0))
+    if kind == "binary":
+        return Histogram((-s, s), (nonzeros - positive, positive))
+    return Histogram((-s, 0.0, s), (nonzeros - positive, len(w) - nonzeros, positive))
 
 
 def sparsity(nonzeros: int, size: int) -> float:

@@ -1,4 +1,4 @@
-"""Named configurations: every row of HB25's Tables 1, 2, 3 and 5, and a short demonstration."""
+"""Named configurations: every row of HB25's Tables 1, 2, 3 and 5, discrete weights, and short demonstrations."""
 
 from __future__ import annotations
 
@@ -72,9 +72,43 @@ def _table_5() -> dict[str, Preset]:
     return presets
 
 
+def _discrete() -> dict[str, Preset]:
+    """Binary and ternary weights: on digits in seconds, and on MNIST with LH18's network and a small one."""
+    batches = {"scaling": "unit", "batch_size": 100}
+    digits = {"network": "mlp", "widths": (128, 128), "loss": "squared-hinge", "learning_rate": 0.01, **batches}
+    ternary = {"method": "msa-ternary", "penalty": "l0", "alpha": 0.0}
+    mnist = {"dataset": "mnist", "validation_samples": 5000, **ternary, **batches}
+
+    def on_digits(title: str, **settings: object) -> Preset:
+        return Preset(title, RunConfig(evaluate_every=20, **{**digits, **settings}))  # type: ignore[arg-type]
+
+    def on_mnist(title: str, **settings: object) -> Preset:
+        return Preset(title, RunConfig(**mnist, **settings))  # type: ignore[arg-type]
+
+    return {
+        "digits-binary": on_digits("Binary MSA on digits", method="msa-binary", penalty="none", iterations=1000),
+        "digits-basic": on_digits(
+            "Basic MSA on digits: does not settle", method="msa", threshold=0.0, penalty="none", iterations=500
+        ),
+        "digits-ternary": on_digits("Ternary MSA on digits", **ternary, rho=1e-6, iterations=1000),
+        "mnist-ternary-lenet": on_mnist(
+            "Ternary LeNet-5 on MNIST",
+            network="lenet5-bn",
+            rho=1e-6,
+            learning_rate=0.01,
+            iterations=11_000,
+            evaluate_every=110,
+        ),
+        "mnist-ternary-mlp": on_mnist(
+            "Ternary 3×2048 MLP on MNIST (LH18)", network="mlp", rho=1e-7, iterations=27_500, evaluate_every=550
+        ),
+    }
+
+
 PRESETS: dict[str, Preset] = {
     "demo": Preset("Half a minute on digits", RunConfig()),
     **_table_1_and_2(),
     **_table_3(),
     **_table_5(),
+    **_discrete(),
 }

@@ -87,6 +87,22 @@ class IterationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """How the weights of one layer are distributed.
+
+    Attributes
+    ----------
+    centres : tuple[float, ...]
+        The middles of bins of equal width or, of discrete weights, the two or three values themselves; ascending.
+    counts : tuple[int, ...]
+        How many weights lie in each.
+    """
+
+    centres: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationRecord:
     """Metrics on one held-out split at the parameters after `iteration` iterations.
 
@@ -107,6 +123,8 @@ class EvaluationRecord:
         Sp(%) of each counted layer, in network order.
     full_objective : float | None
         J_B over the whole training set, when the configuration asks for it.
+    histograms : tuple[Histogram, ...]
+        Of each counted layer, in network order; empty if another split was evaluated before at the same parameters.
     """
 
     iteration: int
@@ -118,6 +136,7 @@ class EvaluationRecord:
     sparsity: float
     sparsity_by_layer: tuple[float, ...]
     full_objective: float | None = None
+    histograms: tuple[Histogram, ...] = ()
 
 
 class Outcome(StrEnum):

@@ -131,7 +131,8 @@ def failure(error: Exception) -> Ending:
 def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | None, history: History) -> dict[str, Any]:
     """What came out of a run, as JSON values; metrics are of the last evaluation on test, else validation data.
 
-    What needs an iteration is None before the first one.
+    What needs an iteration is None before the first one. Only discrete weights have flips and a gain, those of the
+    last iteration.
     """
     held_out = history.evaluated("test") or history.evaluated("validation")
     last = held_out[-1] if held_out else None
@@ -141,6 +142,7 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
     def latest(name: str) -> float | None:
         return _finite(history.column(name)[-1]) if done else None
 
+    flips = int(history.column("flips")[-1].sum()) if done and history.discrete else None
     return {
         "outcome": ending and ending.outcome,
         "reason": ending and ending.reason,
@@ -159,6 +161,7 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
         "device": device,
         "data": {name: getattr(data, name) for name in ("title", "edition", "synthetic", "training_images")},
         "config": asdict(config),
+        **({"flips": flips, "gain": latest("gain")} if history.discrete else {}),
     }
 
 

@@ -27,6 +27,7 @@ LABELS = {
     "scaling": "Images are",
     "network": "Architecture",
     "widths": "Widths",
+    "loss": "Loss Φ",
     "penalty": "Penalty R",
     "alpha": "α · L² share",
     "rho": "ρ · weight",
@@ -34,6 +35,10 @@ LABELS = {
     "class_weights": "Class weights",
     "weighted_mean": "Weighted loss is divided by",
     "method": "Method",
+    "weights": "Weights are",
+    "averaging": "a · moving average",
+    "averaging_decay": "c · its decay",
+    "threshold": "r · threshold",
     "zeta": "ζ · shrink",
     "omega": "ω · average",
     "mu": "μ · growth",
@@ -56,8 +61,10 @@ LABELS = {
 }
 _TITLES = {
     "network": {name: item.title for name, item in NETWORKS.items()},
+    "loss": {"squared-hinge": "squared hinge"},
     "penalty": {name: item.title for name, item in PENALTIES.items()},
     "method": {name: item.label for name, item in METHODS.items()} | {"bsqh": "bSQH (ω)", "sqh": "SQH (ζ)"},
+    "weights": {"binary": "binary: −s and s", "ternary": "ternary: −s, 0 and s"},
     "scaling": {"standardise": "standardised", "unit": "scaled to [0, 1]"},
     "decay": {"cosine": "half a cosine", "constant": "none"},
     "weighted_mean": {"weights": "its sum of weights", "samples": "its number of samples"},
@@ -66,9 +73,13 @@ _TITLES = {
 _EMPTY = {"train_samples": "all", "validation_samples": "none"}
 _STEPS = {
     **{"alpha": 0.05, "rho": 1e-4, "zeta": 0.01, "mu": 0.1, "eta": 1e-9, "eps0": 0.1, "learning_rate": 1e-3},
+    **{"averaging": 0.001, "averaging_decay": 0.01, "threshold": 0.05},
     **{"momentum": 0.05, "keep": 0.01, "rho_start": 1e-5, "rho_until": 0.05, "debias": 0.05},
 }
 _ADVANCED = (
+    ("weights",),
+    ("threshold",),
+    ("averaging", "averaging_decay"),
     ("zeta", "omega"),
     ("mu", "eta"),
     ("eps0",),
@@ -80,6 +91,7 @@ _ADVANCED = (
     ("seed", "evaluate_every"),
     ("train_samples", "validation_samples"),
     ("scaling",),
+    ("loss",),
     ("widths",),
     ("device",),
     ("dtype",),
@@ -180,9 +192,8 @@ def _settings(unfolded: bool, methods: Sequence[str] | None) -> tuple[dict[str, 
     read = {name for method in methods or [values.get("method", "bsqh")] for name in METHODS[method].settings}
     unread = {*OWN_SETTINGS} - read | ({"omega"} if methods is not None else set())
     with st.expander("Advanced", icon=":material/build:"):
-        for row in _ADVANCED:
-            names = [name for name in row if name not in unread]
-            for column, name in zip(st.columns(max(len(names), 1), vertical_alignment="bottom"), names, strict=False):
+        for names in filter(None, ([name for name in row if name not in unread] for row in _ADVANCED)):
+            for column, name in zip(st.columns(len(names), vertical_alignment="bottom"), names, strict=True):
                 with column:
                     values[name] = _field(name)
     values["widths"], problem = whole_numbers(values["widths"])

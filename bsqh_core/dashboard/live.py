@@ -9,7 +9,6 @@ import numpy as np
 import streamlit as st
 
 from bsqh_core import captions, figures
-from bsqh_core.captions import FigureKind
 from bsqh_core.comparison import forward_evaluations
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.address import show_address
@@ -34,6 +33,7 @@ _HELP = {
     "sparsity": r"Share of parameters that are zero: $Sp = 100\,(1 - \sum_l \|u_l\|_0 / \sum_l \dim U_l)$.",
     "nonzeros": "Parameters that are not zero.",
     "line search": r"Line-search steps: rejected trials so far, $\sum_k j_k$.",
+    "flips": "Share of the weights that changed in the last iteration.",
 }
 _X_TITLES: dict[XAxis, str] = {
     "iteration": "iteration",
@@ -164,7 +164,11 @@ def tiles(history: History, remark: str) -> None:
         _tile("J", J, "{:#.3g}", loss_note, _HELP["J"])
         _tile("Sparsity", sparsity, "{:.1f}%", penalty_note, _HELP["sparsity"])
         _tile("Non-zeros", nonzeros, "{:,.0f}", f"of {sum(history.layer_sizes):,}", f"{_HELP['nonzeros']} {remark}")
-        _tile("Line search", steps, "{:,.0f}", pace, _HELP["line search"])
+        if captions.approximates(history):
+            flips = f"{history.column('flips')[done - 1].sum():,.0f} weights" if done else None
+            _tile("Flips", history.total_flipped()[:done], "{:.2f}%", flips, _HELP["flips"])
+        else:
+            _tile("Line search", steps, "{:,.0f}", pace, _HELP["line search"])
 
 
 def _tile(label: str, values: Any, form: str, note: str | None, text: str) -> None:
@@ -184,8 +188,10 @@ def _tile(label: str, values: Any, form: str, note: str | None, text: str) -> No
 
 
 def _short(number: str) -> str:
-    """A number that fits on a tile: 118,604 as 118.6k."""
+    """A number that fits on a tile: 118,604 as 118.6k, 0.000770 as 7.7e-04."""
     digits = number.replace(",", "")
+    if number.startswith("0.000"):
+        return f"{float(number):.1e}"
     return f"{int(digits) / 1000:.1f}k" if digits.isdecimal() and len(digits) > 5 else number
 
 
@@ -217,21 +223,19 @@ def axis_switches(axes: Sequence[XAxis], key: str, usual: XAxis) -> tuple[XAxis,
 def charts(run: StoredRun, history: History, whole: History | None = None) -> None:
     """The charts of a run; where `history` is the past of a `whole` one, with room for that on their axes."""
     x, log_y = axis_switches(("iteration", "time", "relative", "evaluations"), "x_axis", "iteration")
-    total = total_seconds(run)
-    drawn: dict[FigureKind, figures.Figure] = {
-        "loss": figures.loss_figure(history, x, log_y, total),
-        "epsilon": figures.epsilon_figure(history, x, total),
-        "sparsity": figures.sparsity_figure(history, x, total),
-        "accuracy": figures.accuracy_figure(history, x, total),
-    }
+    drawn = figures.run_figures(history, x, log_y, total_seconds(run))
     x_end = None if whole is None else x_end_of([whole], x)
     columns = st.columns(2)
     for place, (kind, figure) in enumerate(drawn.items()):
-        with columns[place % 2]:
+        alone = place % 2 == 0 and place == len(drawn) - 1  # in its row: it takes all of that
+        with st.container() if alone else columns[place % 2]:
             title = captions.heading(history, kind)
             st.markdown(f"##### {title}")
             alt = f"{title}. {captions.describe(history, kind)}"
-            live_plot(figures.with_x_end(figure, x_end), key=f"{kind}_{run.uid}", alt=alt, height=340)
+            shown = figure if kind == "histogram" else figures.with_x_end(figure, x_end)
+            live_plot(shown, key=f"{kind}_{run.uid}", alt=alt, height=340)
+            if kind == "flips" and (why := captions.why_unsettled(run.config)):
+                st.caption(why)
     confusion(run, history)
 
 

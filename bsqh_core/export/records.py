@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bsqh_core.history import SCALARS, History
+from bsqh_core.history import DISCRETE_SCALARS, SCALARS, History
 from bsqh_core.records import EvaluationRecord
 from bsqh_core.session import summary
 from bsqh_core.store import Store, StoredRun
-from bsqh_core.store.rows import REJECTED, iteration_columns, read_evaluations, read_numbers
+from bsqh_core.store.rows import REJECTED, histograms_text, iteration_columns, read_evaluations, read_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,17 +38,17 @@ class Records(NamedTuple):
 
 def read_records(store: Store, run: StoredRun) -> Records:
     """The records of a run at one moment."""
-    layers = len(run.layer_names)
+    history = run.new_history()
+    names = iteration_columns(len(run.layer_names), history.discrete)
     with store.reading() as connection:
         connection.execute("BEGIN")
         try:
-            rows = read_numbers(connection, "iterations", iteration_columns(layers), run.number)
+            rows = read_numbers(connection, "iterations", names, run.number)
             rejected = read_numbers(connection, "rejected_trials", REJECTED, run.number)
             evaluations = read_evaluations(connection, run.number)
         finally:
             connection.execute("COMMIT")
-    history = run.new_history()
-    history.extend(rows[:, : len(SCALARS)], rows[:, len(SCALARS) :], rejected[:, [0, 2]])
+    history.extend(rows, rejected[:, [0, 2]])
     history.evaluations = evaluations
     return Records(history, rejected, evaluations)
 
@@ -185,8 +185,11 @@ def _of_run(run: StoredRun, name: str, columns: dict[str, pa.Array]) -> pa.Table
 def _iterations(history: History) -> dict[str, pa.Array]:
     columns = {name: _column(name, history.column(name)) for name in (*SCALARS, "line_search_total")}
     columns["sparsity"] = _column("sparsity", history.total_sparsity())
-    layers = zip(history.layer_names, history.column("nonzeros").T, strict=True)
-    return columns | {f"nonzeros_{name}": _whole(values) for name, values in layers}
+    columns |= {name: _column(name, history.column(name)) for name in DISCRETE_SCALARS if history.discrete}
+    for counted in ("nonzeros", "flips") if history.discrete else ("nonzeros",):
+        layers = zip(history.layer_names, history.column(counted).T, strict=True)
+        columns |= {f"{counted}_{name}": _whole(values) for name, values in layers}
+    return columns
 
 
 def _evaluations(evaluations: Sequence[EvaluationRecord], layer_names: Sequence[str]) -> dict[str, pa.Array]:
@@ -201,6 +204,7 @@ def _evaluations(evaluations: Sequence[EvaluationRecord], layer_names: Sequence[
     for i, name in enumerate(layer_names):
         columns[f"sparsity_{name}"] = pa.array([e.sparsity_by_layer[i] for e in evaluations], pa.float64())
     columns["confusion"] = pa.array([json.dumps(e.confusion) for e in evaluations], pa.string())
+    columns["histograms"] = pa.array([histograms_text(e) for e in evaluations], pa.string())
     return columns
 
 
@@ -213,4 +217,5 @@ def _column(name: str, values: np.ndarray) -> pa.Array:
 def _whole(values: np.ndarray) -> pa.Array:
     import pyarrow as pa
 
-    return pa.array(values.astype(np.int64))
+    unknown = np.isnan(values)
+    return pa.array(np.where(unknown, 0, values).astype(np.int64), mask=unknown)

@@ -12,7 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bsqh_core.captions import FigureKind, describe, describe_comparison, describe_confusion, describe_pareto, heading
+from bsqh_core.captions import (
+    describe,
+    describe_comparison,
+    describe_confusion,
+    describe_pareto,
+    heading,
+    why_unsettled,
+)
 from bsqh_core.comparison import Entry, Quantity, held_out, verdict
 from bsqh_core.export.records import version_of_this
 from bsqh_core.export.report_tables import (
@@ -28,14 +35,11 @@ from bsqh_core.export.report_tables import (
 from bsqh_core.figures import (
     Figure,
     XAxis,
-    accuracy_figure,
     comparison_figure,
     confusion_figure,
-    epsilon_figure,
-    loss_figure,
     pareto_figure,
+    run_figures,
     scaled,
-    sparsity_figure,
 )
 from bsqh_core.history import History
 from bsqh_core.race import MOST_CONTESTANTS
@@ -103,14 +107,9 @@ def _single(store: Store, run: StoredRun, histories: Histories) -> dict[str, Any
     """What the template shows of one run."""
     history = histories.of(run) or History((), ())
     charts = []
-    if len(history):
-        kinds: dict[FigureKind, Figure] = {
-            "loss": loss_figure(history, "iteration", log_y=True),
-            "epsilon": epsilon_figure(history, "iteration"),
-            "sparsity": sparsity_figure(history, "iteration"),
-            "accuracy": accuracy_figure(history, "iteration"),
-        }
-        charts = [Chart(heading(history, kind), describe(history, kind), figure) for kind, figure in kinds.items()]
+    for kind, figure in run_figures(history, "iteration", log_y=True).items() if len(history) else ():
+        why = why_unsettled(run.config) if kind == "flips" else ""
+        charts.append(Chart(heading(history, kind), f"{describe(history, kind)} {why}".strip(), figure))
     confusion = _confusion("Confusion matrix of the last evaluation", run, history)
     return {
         "verdict_is": "How it ended",

@@ -47,6 +47,7 @@ def result_table(store: Store, run: StoredRun, history: History) -> Table:
             ("Sparsity", f"{history.total_sparsity()[done - 1]:.2f} %"),
             ("Parameters that are not zero", f"{nonzeros:,} of {size:,}"),
             ("Line-search steps", f"{history.column('line_search_total')[done - 1]:,.0f}"),
+            *_flipped(history),
             ("Device time", f"{history.column('device_seconds')[done - 1]:,.2f} s"),
         ]
     for split in ("test", "validation"):
@@ -59,6 +60,14 @@ def result_table(store: Store, run: StoredRun, history: History) -> Table:
 
 
 _MEASURED = (("Objective J", "J"), ("Loss", "loss"), ("Penalty", "penalty"))
+
+
+def _flipped(history: History) -> list[tuple[str, str]]:
+    """What the last iteration did to weights that are discrete."""
+    if not history.discrete:
+        return []
+    text = f"{history.column('flips')[-1].sum():,.0f} ({history.total_flipped()[-1]:.2g} %)"
+    return [("Weights that flipped in the last iteration", text)]
 
 
 def _sizes(store: Store, run: StoredRun) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bsqh_core.export.records import read_records
 from bsqh_core.figures import visible_rows
-from bsqh_core.history import History
+from bsqh_core.history import DISCRETE_SCALARS, History
 from bsqh_core.records import EvaluationRecord
 from bsqh_core.store import Store, StoredRun
 
@@ -45,7 +45,7 @@ def event_files(store: Store, runs: Sequence[StoredRun]) -> bytes:
     "relative" axis shows device time since the first iteration. They are float32, as TensorBoard has them. Of a run
     of more than `POINTS` iterations those are chosen that keep the extremes of J, its parts, ε, ε̂, the line search
     and the total sparsity, and of so many evaluations those that keep the extremes of loss and accuracy. The
-    configuration is there as hyperparameters and, with the note, as text.
+    weights are there as histograms, the configuration as hyperparameters and, with the note, as text.
     """
     from torch.utils.tensorboard import FileWriter
 
@@ -83,7 +83,10 @@ def _write(writer: FileWriter, run: StoredRun, history: History) -> None:
     seconds = _iterations(writer, run, history)
     for e in _shown(history, "test") + _shown(history, "validation"):
         values = {f"{e.split}/{name}": value for name in _METRICS if (value := getattr(e, name)) is not None}
-        _point(writer, values, e.iteration, run.created + seconds.get(e.iteration, 0.0))
+        time = run.created + seconds.get(e.iteration, 0.0)
+        _point(writer, values, e.iteration, time)
+        if e.histograms:
+            _histograms(writer, history.layer_names, e, time)
 
 
 def _shown(history: History, split: str) -> list[EvaluationRecord]:
@@ -97,13 +100,41 @@ def _iterations(writer: FileWriter, run: StoredRun, history: History) -> dict[in
     columns = {tag: history.column(name) for name, tag in _TAGS.items()}
     columns["sparsity/total"] = history.total_sparsity()
     rows = visible_rows(list(columns.values()), POINTS)
-    columns |= {f"sparsity/{name}": own for name, own in zip(history.layer_names, history.sparsity().T, strict=True)}
+    columns |= _by_layer("sparsity", history, history.sparsity())
+    if history.discrete:
+        columns |= {"flips/total": history.total_flipped(), **_by_layer("flips", history, history.flipped())}
+        columns |= {f"hamiltonian/{name}": history.column(name) for name in DISCRETE_SCALARS}
     iterations, seconds = (history.column(name) for name in ("iteration", "device_seconds"))
     lists = {tag: column[rows].tolist() for tag, column in columns.items()}
     for i, row in enumerate(rows.tolist()):
         values = {tag: column[i] for tag, column in lists.items()}
         _point(writer, values, int(iterations[row]), run.created + float(seconds[row]))
     return dict(zip(iterations.astype(int).tolist(), seconds.tolist(), strict=True))
+
+
+def _by_layer(tag: str, history: History, values: np.ndarray) -> dict[str, np.ndarray]:
+    """A column (n,) for each layer of `values`, (n, layers)."""
+    return {f"{tag}/{name}": own for name, own in zip(history.layer_names, values.T, strict=True)}
+
+
+def _histograms(writer: FileWriter, layer_names: Sequence[str], evaluation: EvaluationRecord, time: float) -> None:
+    """The histogram of each layer, its moments from the middles of the bins."""
+    from torch.utils.tensorboard.summary import histogram_raw
+
+    for name, histogram in zip(layer_names, evaluation.histograms, strict=True):
+        centres, counts = np.array(histogram.centres), np.array(histogram.counts)
+        half = (centres[1] - centres[0]) / 2
+        part = histogram_raw(
+            f"weights/{name}",
+            min=centres[0] - half,
+            max=centres[-1] + half,
+            num=counts.sum(),
+            sum=centres @ counts,
+            sum_squares=centres**2 @ counts,
+            bucket_limits=(centres + half).tolist(),
+            bucket_counts=counts.tolist(),
+        )
+        writer.add_summary(part, evaluation.iteration, time)
 
 
 def _point(writer: FileWriter, values: dict[str, float], iteration: int, time: float) -> None:

@@ -1,5 +1,5 @@
-"""Plotly figures as plain dictionaries: of one run (`run`), of runs side by side (`comparison`), of what was measured
-of HB25's experiments (`paper`), and of all methods (`scoreboard`).
+"""Plotly figures as plain dictionaries: of one run (`run`, `weights`), of runs side by side (`comparison`), of what was
+measured of HB25's experiments (`paper`), and of all methods (`scoreboard`).
 
 A figure is {"data": [...], "layout": {...}} and serialises to JSON as it is; numbers travel as base64
 float32 (`{"dtype": "f4", "bdata": ...}`, which plotly.js reads). Fonts and the colours of text and
@@ -13,8 +13,16 @@ Whatever draws a figure multiplies by it, or takes `scaled(figure)`. Ranges of a
 from bsqh_core.figures.common import Figure, XAxis, scaled, visible_rows, with_x_end
 from bsqh_core.figures.comparison import comparison_figure, contestant_style, pareto_figure
 from bsqh_core.figures.paper import Curves, learning_curves_figure, recall_figure
-from bsqh_core.figures.run import accuracy_figure, confusion_figure, epsilon_figure, loss_figure, sparsity_figure
+from bsqh_core.figures.run import (
+    accuracy_figure,
+    confusion_figure,
+    epsilon_figure,
+    loss_figure,
+    run_figures,
+    sparsity_figure,
+)
 from bsqh_core.figures.scoreboard import scoreboard_figure
+from bsqh_core.figures.weights import flips_figure, gain_figure, histogram_figure
 
 __all__ = [
     "Curves",
@@ -25,10 +33,14 @@ __all__ = [
     "confusion_figure",
     "contestant_style",
     "epsilon_figure",
+    "flips_figure",
+    "gain_figure",
+    "histogram_figure",
     "learning_curves_figure",
     "loss_figure",
     "pareto_figure",
     "recall_figure",
+    "run_figures",
     "scaled",
     "scoreboard_figure",
     "sparsity_figure",

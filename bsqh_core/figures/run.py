@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bsqh_core.captions import FigureKind, figure_kinds
 from bsqh_core.figures.common import (
     BLUE,
     DASHES,
@@ -28,14 +29,32 @@ from bsqh_core.figures.common import (
     visible_rows,
     waiting,
 )
+from bsqh_core.figures.weights import TOTAL, flips_figure, gain_figure, histogram_figure
 from bsqh_core.history import History
 from bsqh_core.records import EvaluationRecord
 
 OBJECTIVE, LOSS, PENALTY, TEST, VALIDATION = BLUE, VERMILLION, GREEN, PURPLE, OCHRE
 FIRST_GUESS, ACCEPTED, REJECTED = GREY, BLUE, VERMILLION
-ACCURACY, AUC, TOTAL = BLUE, VERMILLION, GREY
+ACCURACY, AUC = BLUE, VERMILLION
 
 _SPLITS = (("test", "solid", "circle"), ("validation", "dash", "diamond-open"))
+
+
+def run_figures(
+    history: History, x: XAxis, log_y: bool, total_seconds: float | None = None
+) -> dict[FigureKind, Figure]:
+    """All figures that `figure_kinds` names, in its order; see `loss_figure` for the parameters."""
+    last = history.last_histograms()
+    draw: dict[FigureKind, Callable[[], Figure]] = {
+        "loss": lambda: loss_figure(history, x, log_y, total_seconds),
+        "epsilon": lambda: epsilon_figure(history, x, total_seconds),
+        "sparsity": lambda: sparsity_figure(history, x, total_seconds),
+        "accuracy": lambda: accuracy_figure(history, x, total_seconds),
+        "flips": lambda: flips_figure(history, x, total_seconds),
+        "gain": lambda: gain_figure(history, x, total_seconds),
+        "histogram": lambda: histogram_figure(last.histograms if last else (), history.layer_names),
+    }
+    return {kind: draw[kind]() for kind in figure_kinds(history)}
 
 
 def loss_figure(history: History, x: XAxis, log_y: bool, total_seconds: float | None = None) -> Figure:

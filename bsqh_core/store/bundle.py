@@ -17,11 +17,13 @@ from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.errors import UserError
 from bsqh_core.machine import Versions
+from bsqh_core.metrics import BINS
 from bsqh_core.records import EvaluationRecord, Outcome, State
 from bsqh_core.store.checkpoints import load_checkpoint
 from bsqh_core.store.listing import insert_configuration, summarise
 from bsqh_core.store.rows import (
     REJECTED,
+    histograms_of,
     insert_data,
     insert_evaluations,
     insert_machine,
@@ -59,7 +61,7 @@ def export_run(store: Store, uid: str) -> bytes:
     with store.reading() as connection:
         connection.execute("BEGIN")
         try:
-            names = iteration_columns(len(run.layer_names))
+            names = iteration_columns(len(run.layer_names), run.config.admissible != "real")
             arrays = {
                 "iterations": read_numbers(connection, "iterations", names, run.number),
                 "rejected_trials": read_numbers(connection, "rejected_trials", REJECTED, run.number),
@@ -131,14 +133,13 @@ def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], 
         raise ValueError("layers or iterations")
     if not 0 < float(facts["created"]) < time.time() + 86_400:
         raise ValueError("created")
-    sizes, nonzeros = np.array([size for _, size in layers], float), iterations[:, len(iteration_columns(0)) :]
-    if not ((nonzeros >= 0) & (nonzeros <= sizes)).all():
-        raise ValueError("non-zeros")
+    names = iteration_columns(len(layers), config.admissible != "real")
+    _check_counts(iterations, names, np.array([size for _, size in layers], float))
     data = facts["data"] and _data(**facts["data"])
     evaluations = [_evaluation(**evaluation) for evaluation in facts["evaluations"]]
     shapes = {(len(e.sparsity_by_layer), *map(len, (e.confusion, *e.confusion))) for e in evaluations}
     classes = len(data.classes) if data else 0
-    if shapes - {(len(layers), classes, *[classes] * classes)}:
+    if shapes - {(len(layers), classes, *[classes] * classes)} or not all(_fit(e, len(layers)) for e in evaluations):
         raise ValueError("evaluations")
     path = store.checkpoint_path(uid)
     part = path.with_suffix(".import")
@@ -167,7 +168,7 @@ def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], 
             insert_machine(connection, number, *_made_with(**facts))
             if data is not None:
                 insert_data(connection, number, data, *zip(*layers, strict=True))
-            insert_rows(connection, "iterations", number, iteration_columns(len(layers)), iterations.tolist())
+            insert_rows(connection, "iterations", number, names, iterations.tolist())
             insert_rows(connection, "rejected_trials", number, REJECTED, arrays["rejected_trials"].tolist())
             insert_evaluations(connection, number, evaluations)
             summarise(connection, number)
@@ -176,6 +177,16 @@ def _insert(store: Store, facts: dict[str, Any], arrays: dict[str, np.ndarray], 
     finally:
         part.unlink(missing_ok=True)
     return store.run(uid)
+
+
+def _check_counts(iterations: np.ndarray, names: list[str], sizes: np.ndarray) -> None:
+    """Refuse iterations with other columns, or with more non-zeros or changes in a layer than it has weights."""
+    if iterations.shape[1] != len(names):
+        raise ValueError("columns")
+    for counted in ("nonzeros_", "flips_"):
+        counts = iterations[:, [name.startswith(counted) for name in names]]
+        if counts.size and not ((counts >= 0) & (counts <= sizes)).all():
+            raise ValueError(counted)
 
 
 def _made_with(machine: Any = None, versions: Any = None, **_: Any) -> tuple[str | None, Versions | None]:
@@ -188,6 +199,12 @@ def _data(title: Any, edition: Any, synthetic: Any, training_images: Any, classe
     return DataFacts(str(title), str(edition), bool(synthetic), int(training_images), tuple(map(str, classes)))
 
 
+def _fit(evaluation: EvaluationRecord, layers: int) -> bool:
+    """Whether the histograms are none, or one of each layer with at most `BINS` bins."""
+    found = evaluation.histograms
+    return len(found) in (0, layers) and all(len(h.centres) == len(h.counts) <= BINS for h in found)
+
+
 def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any, **more: Any) -> EvaluationRecord:
     """What JSON says of an evaluation, in its own types, or an error: it will be read as that."""
     if split not in ("validation", "test"):
@@ -198,5 +215,6 @@ def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any,
         confusion=tuple(tuple(map(int, row)) for row in confusion),
         sparsity_by_layer=tuple(map(float, more.pop("sparsity_by_layer"))),
         full_objective=None if full_objective is None else float(full_objective),
+        histograms=histograms_of(more.pop("histograms", ())),  # which older files do not have
         **{name: float(value) for name, value in more.items()},
     )

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from bsqh_core.comparison import Entry, labels
 from bsqh_core.config import RunConfig
-from bsqh_core.history import SCALARS, History
+from bsqh_core.history import History
 from bsqh_core.records import State
-from bsqh_core.store.rows import read_evaluations, read_numbers
+from bsqh_core.store.rows import iteration_columns, read_evaluations, read_numbers
 from bsqh_core.store.runs import StoredRun
 from bsqh_core.store.store import Store
 
@@ -77,7 +77,7 @@ class Histories:
         done = int(history.column("iteration")[-1]) if len(history) else 0
         evaluated = {(e.iteration, e.split) for e in history.evaluations[-2:]}
         since = history.evaluations[-1].iteration if history.evaluations else 0
-        names = [*SCALARS, *(f"nonzeros_{layer}" for layer in range(len(history.layer_names)))]
+        names = iteration_columns(len(history.layer_names), history.discrete)
         with self._store.reading() as connection:
             # One snapshot for all three tables.
             connection.execute("BEGIN")
@@ -89,4 +89,4 @@ class Histories:
                 connection.execute("COMMIT")
         # The last one known may have been written before that of the other split.
         history.evaluations += [e for e in evaluations if (e.iteration, e.split) not in evaluated]
-        history.extend(rows[:, : len(SCALARS)], rows[:, len(SCALARS) :], rejected)
+        history.extend(rows, rejected)

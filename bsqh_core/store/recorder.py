@@ -17,6 +17,7 @@ from bsqh_core.errors import UserError
 from bsqh_core.machine import device_name, versions
 from bsqh_core.metrics import sparsity
 from bsqh_core.records import EvaluationRecord, IterationRecord
+from bsqh_core.store.listing import read_runs
 from bsqh_core.store.rows import insert_data, insert_evaluations, insert_iterations, insert_machine
 from bsqh_core.store.store import Store
 
@@ -59,6 +60,7 @@ class Recorder:
         self._lock, self._pen, self._ear = threading.Lock(), threading.Lock(), threading.Lock()
         self._waiting: dict[int, _Batch] = {}
         self._layers: dict[int, tuple[int, ...]] = {}
+        self._discrete: dict[int, bool] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
@@ -68,8 +70,9 @@ class Recorder:
         self._layers[number] = sizes
         with self.store.writing() as connection:
             insert_data(connection, number, data, names, sizes)
-            (device,) = connection.execute("SELECT device FROM runs WHERE number = ?", (number,)).fetchone()
-            insert_machine(connection, number, device_name(device), versions())
+            (run,) = read_runs(connection, "number = ?", (number,))
+            insert_machine(connection, number, device_name(run.device), versions())
+        self._discrete[number] = run.config.admissible != "real"
 
     def add(self, number: int, record: IterationRecord | EvaluationRecord) -> None:
         """Take one record; it is written within `INTERVAL`."""
@@ -101,7 +104,7 @@ class Recorder:
             try:
                 with self.store.writing() as connection:
                     for number, batch in batches.items():
-                        insert_iterations(connection, number, batch.iterations)
+                        insert_iterations(connection, number, batch.iterations, self._discrete.get(number, False))
                         insert_evaluations(connection, number, batch.evaluations)
                         _update(connection, number, self._summary(number, batch) | batch.columns)
                         steps = sum(record.line_search_steps for record in batch.iterations)

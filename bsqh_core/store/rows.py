@@ -6,32 +6,33 @@ import itertools
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from bsqh_core.datasets import DataFacts
-from bsqh_core.history import SCALARS
+from bsqh_core.history import DISCRETE_SCALARS, SCALARS, row_of
 from bsqh_core.machine import Versions
-from bsqh_core.records import EvaluationRecord, IterationRecord
+from bsqh_core.records import EvaluationRecord, Histogram, IterationRecord
 from bsqh_core.store.schema import columns
 
 REJECTED = ("iteration", "trial", "eps", "J", "step_norm")
 
 
-def iteration_columns(layers: int) -> list[str]:
-    """Columns of an iteration of a network with so many counted layers."""
-    return [*SCALARS, *(f"nonzeros_{layer}" for layer in range(layers))]
+def iteration_columns(layers: int, discrete: bool = False) -> list[str]:
+    """Columns of an iteration of a network with so many counted layers, as of `row_of`."""
+    names = [*SCALARS, *(f"nonzeros_{layer}" for layer in range(layers))]
+    return names + [*DISCRETE_SCALARS, *(f"flips_{layer}" for layer in range(layers))] * discrete
 
 
 def insert_data(
     connection: sqlite3.Connection, number: int, data: DataFacts, names: Sequence[str], sizes: Sequence[int]
 ) -> None:
-    """Note what a run trains on and which layers it has, with a column of the iterations for each."""
+    """Note what a run trains on and which layers it has, with columns of the iterations for each."""
     there = columns(connection, "iterations")
-    for name in iteration_columns(len(sizes)):
+    for name in iteration_columns(len(sizes), discrete=True):
         if name not in there:
             connection.execute(f"ALTER TABLE iterations ADD COLUMN {name} INTEGER")
     connection.execute(
@@ -63,13 +64,14 @@ def insert_rows(
     connection.executemany(f"INSERT INTO {table} (run, {', '.join(names)}) VALUES ({number:d}, {marks})", rows)
 
 
-def insert_iterations(connection: sqlite3.Connection, number: int, records: Sequence[IterationRecord]) -> None:
-    """Write iterations with their rejected trials."""
+def insert_iterations(
+    connection: sqlite3.Connection, number: int, records: Sequence[IterationRecord], discrete: bool = False
+) -> None:
+    """Write iterations with their rejected trials and, if the weights are discrete, what changed in them."""
     if not records:
         return
-    names = iteration_columns(len(records[0].nonzeros_by_layer))
-    rows = ((*(getattr(r, name) for name in SCALARS), *r.nonzeros_by_layer) for r in records)
-    insert_rows(connection, "iterations", number, names, rows)
+    names = iteration_columns(len(records[0].nonzeros_by_layer), discrete)
+    insert_rows(connection, "iterations", number, names, (row_of(record, discrete) for record in records))
     trials = ((r.iteration, i, trial) for r in records for i, trial in enumerate(r.trials))
     rejected = ((k, i, trial.eps, trial.J, trial.step_norm) for k, i, trial in trials if not trial.accepted)
     insert_rows(connection, "rejected_trials", number, REJECTED, rejected)
@@ -79,15 +81,27 @@ def insert_evaluations(connection: sqlite3.Connection, number: int, evaluations:
     """Write evaluations; one of the same split and iteration is replaced."""
     connection.executemany(
         "INSERT OR REPLACE INTO evaluations (run, iteration, split, loss, accuracy, auc, sparsity, full_objective, "
-        f"confusion, sparsity_by_layer) VALUES ({number:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"confusion, sparsity_by_layer, histograms) VALUES ({number:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 *(e.iteration, e.split, e.loss, e.accuracy, e.auc, e.sparsity, e.full_objective),
-                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer)),
+                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer), histograms_text(e)),
             )
             for e in evaluations
         ],
     )
+
+
+def histograms_text(evaluation: EvaluationRecord) -> str | None:
+    """The histograms of an evaluation as JSON, if it has any."""
+    if not evaluation.histograms:
+        return None
+    return json.dumps([asdict(histogram) for histogram in evaluation.histograms], separators=(",", ":"))
+
+
+def histograms_of(layers: Sequence[Mapping[str, Sequence[float]]]) -> tuple[Histogram, ...]:
+    """The inverse, of what the JSON says."""
+    return tuple(Histogram(tuple(map(float, x["centres"])), tuple(map(int, x["counts"]))) for x in layers)
 
 
 def read_numbers(
@@ -100,8 +114,9 @@ def read_numbers(
         f"SELECT {', '.join(names)} FROM {table} WHERE run = ? AND iteration >= ? ORDER BY iteration", (number, since)
     )
     values = itertools.chain.from_iterable(cursor)
-    # fromiter is three times as fast, and only what was rejected can be no number.
-    flat = np.array(list(values), float) if "J" in names and table == "rejected_trials" else np.fromiter(values, float)
+    # fromiter is three times as fast, and only what was rejected and what discrete weights gain can be no number.
+    nullable = "gain" in names or ("J" in names and table == "rejected_trials")
+    flat = np.array(list(values), float) if nullable else np.fromiter(values, float)
     return flat.reshape(-1, len(names))
 
 
@@ -127,4 +142,5 @@ def _evaluation(row: sqlite3.Row) -> EvaluationRecord:
         sparsity=row["sparsity"],
         sparsity_by_layer=tuple(json.loads(row["sparsity_by_layer"])),
         full_objective=row["full_objective"],
+        histograms=histograms_of(json.loads(row["histograms"] or "[]")),
     )

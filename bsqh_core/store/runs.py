@@ -90,7 +90,7 @@ class StoredRun:
 
     def new_history(self) -> History:
         """An empty history for its records."""
-        return History(self.layer_names, self.layer_sizes, self.config.method)
+        return History(self.layer_names, self.layer_sizes, self.config.method, self.config.admissible)
 
     @property
     def resumable(self) -> bool:

@@ -105,6 +105,11 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN machine TEXT;
     ALTER TABLE runs ADD COLUMN versions TEXT
     """,
+    """
+    ALTER TABLE iterations ADD COLUMN gain REAL;
+    ALTER TABLE iterations ADD COLUMN largest_wrong REAL;
+    ALTER TABLE evaluations ADD COLUMN histograms TEXT
+    """,
 )
 
 
@@ -133,7 +138,7 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"This store was written by a newer version of bSQH Studio (its schema is number {version}, this "
             f"program knows {len(MIGRATIONS)}): update the program, or name another folder in BSQH_STORE."
         )
-    if version == len(MIGRATIONS) and not _missing_settings(connection):
+    if version == len(MIGRATIONS) and not _missing_settings(connection) and not _missing_flips(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -144,6 +149,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         for name, default in _missing_settings(connection).items():
             connection.execute(f"ALTER TABLE configurations ADD COLUMN {name} DEFAULT {_literal(default)}")
+        for name in _missing_flips(connection):
+            connection.execute(f"ALTER TABLE iterations ADD COLUMN {name} INTEGER")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -159,6 +166,13 @@ def _missing_settings(connection: sqlite3.Connection) -> dict[str, Any]:
     """Fields of RunConfig without a column, and their defaults."""
     there = columns(connection, "configurations")
     return {item.name: item.default for item in fields(RunConfig) if item.name not in there}
+
+
+def _missing_flips(connection: sqlite3.Connection) -> list[str]:
+    """Columns for the changed weights of layers that have one for their non-zeros."""
+    there = columns(connection, "iterations")
+    wanted = [f"flips_{name.removeprefix('nonzeros_')}" for name in there if name.startswith("nonzeros_")]
+    return [name for name in wanted if name not in there]
 
 
 def _literal(value: Any) -> str:

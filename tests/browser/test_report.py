@@ -68,7 +68,7 @@ def fits(page) -> bool:
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_one_run_is_drawn(width: int, scheme: str, open_report, runs: list[StoredRun]) -> None:
-    page, heard = open_report(runs[2:], charts=5, width=width, color_scheme=scheme)
+    page, heard = open_report(runs[2:], charts=6, width=width, color_scheme=scheme)
     assert heard == []
     assert fits(page)
     assert page.title() == f"Run {runs[2].number}: Digits (scikit-learn)"

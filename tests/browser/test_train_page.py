@@ -56,7 +56,7 @@ def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) ->
     wait_until(lambda: float(metric(page, "J")) < J, "J to fall")
     wait_until(lambda: metric(page, "Accuracy").endswith("%"), "an evaluation")
     charts = page.locator(".bsqh-live-plot")
-    wait_until(lambda: charts.count() == 5, "all charts")
+    wait_until(lambda: charts.count() == 6, "all charts")
     assert "J fell from" in charts.first.get_attribute("aria-label")
 
     before = iterations(page)

@@ -94,6 +94,13 @@ def test_labels() -> None:
     ]
 
 
+def test_labels_tell_the_usual_threshold_by_its_number() -> None:
+    configs = [RunConfig(network="mlp", method=method, penalty="none") for method in ("msa", "msa-ternary")]
+    assert labels(configs) == ["basic MSA, r = 0", "ternary MSA, r = 0.25"]
+    slower = RunConfig(network="mlp", method="msa-ternary", penalty="none", averaging=0.9)
+    assert labels([configs[1], slower]) == ["ternary MSA, r = 0.25, a = 0.999", "ternary MSA, r = 0.25, a = 0.9"]
+
+
 def test_labels_name_nothing_that_a_run_does_not_depend_on() -> None:
     free = RunConfig(penalty="none")
     assert labels([free, RunConfig(penalty="none", rho=0.5)]) == ["bSQH, ω = 5", "bSQH, ω = 5 (2)"]

@@ -200,8 +200,7 @@ def long_entries() -> list[Entry]:
             J, steps = 2 / k + rng.random(n), rng.integers(0, 3, n)
             eps = 0.5 + rng.random(n)
             history.extend(
-                np.column_stack([k, J, J, J, 0 * J, eps, eps, steps, J, pace * k]),
-                rng.integers(0, 40, (n, 2)),
+                np.column_stack([k, J, J, J, 0 * J, eps, eps, steps, J, pace * k, rng.integers(0, 40, (n, 2))]),
                 np.empty((0, 2)),
             )
             histories.append(history)

@@ -135,8 +135,8 @@ class TestDiscreteWeights:
             with pytest.raises(ConfigError) as caught:
                 RunConfig(network=network, **settings)
             assert caught.value.problems == {
-                "network": "Discrete weights need a network without biases and with batch normalisation: "
-                "choose one of mlp, convnet, lenet5-bn."
+                "network": "Discrete weights need a network without biases: choose one of MLP without biases (mlp), "
+                "ConvNet of LH18 (convnet), LeNet-5 without biases (lenet5-bn)."
             }
 
     def test_scales_and_shifts_are_not_penalised(self, settings: dict) -> None:

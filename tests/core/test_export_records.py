@@ -19,12 +19,12 @@ from pyarrow import parquet
 
 from bsqh_core import EvaluationRecord, RunConfig
 from bsqh_core.datasets import DataFacts
-from bsqh_core.export import event_files, records_csv, records_parquet, result_json
+from bsqh_core.export import event_files, records_csv, records_parquet, report_html, result_json
 from bsqh_core.export.tensorboard import folder_name
 from bsqh_core.history import SCALARS, History
 from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.store.rows import REJECTED, insert_data, insert_evaluations, insert_rows, iteration_columns
-from helpers import TINY, train
+from helpers import DISCRETE, TINY, train
 
 NAME = '=HYPERLINK(1), "Zoë"\n</script>'
 TABLES = ("iterations", "rejected_trials", "evaluations")
@@ -141,6 +141,90 @@ def test_parquet_knows_types_and_configurations(store: Store, runs: list[StoredR
         facts = json.loads(table.schema.metadata[b"bsqh_studio"])["runs"]
         assert [RunConfig.from_json(json.dumps(fact["config"])) for fact in facts] == [run.config for run in runs]
         assert [fact["note"] for fact in facts] == ["a note", ""]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[StoredRun]]]:
+    """A run with ternary weights, and one with real ones."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for config in (DISCRETE, replace(TINY, iterations=9)):
+        train(folder, config)
+    store = Store(folder)
+    yield store, store.runs()[::-1]
+    store.close()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_flips_and_histograms_are_exported(form: str, mixed: tuple[Store, list[StoredRun]]) -> None:
+    store, runs = mixed
+    tables = csv_tables(records_csv(store, runs)) if form == "csv" else parquet_tables(records_parquet(store, runs))
+    iterations, evaluations = (
+        tables[name] if form == "csv" else tables[name].to_pandas() for name in ("iterations", "evaluations")
+    )
+    history = history_of(store, runs[0])
+    own, other = (iterations[iterations["run"] == run.number] for run in runs)
+    for name in ("gain", "largest_wrong"):
+        assert bits(own[name]) == bits(history.column(name))
+    for layer, values in zip(history.layer_names, history.column("flips").T, strict=True):
+        assert own[f"flips_{layer}"].tolist() == values.tolist()
+    assert other[["gain", "largest_wrong", *(f"flips_{name}" for name in history.layer_names)]].isna().all(axis=None)
+    for run in runs:
+        rows = evaluations[evaluations["run"] == run.number]["histograms"]
+        for text, evaluation in zip(rows, history_of(store, run).evaluations, strict=True):
+            found = json.loads(text) if isinstance(text, str) else []
+            assert found == [{"centres": [*h.centres], "counts": [*h.counts]} for h in evaluation.histograms]
+
+
+def test_a_run_of_real_weights_has_no_columns_for_flips(mixed: tuple[Store, list[StoredRun]]) -> None:
+    store, runs = mixed
+    columns = csv_tables(records_csv(store, runs[1:]))["iterations"].columns
+    assert not [name for name in columns if name.startswith(("flips", "gain", "largest"))]
+    results = json.loads(result_json(store, runs))["runs"]
+    assert results[0]["result"]["flips"] == history_of(store, runs[0]).column("flips")[-1].sum()
+    assert "flips" not in results[1]["result"]
+
+
+def test_the_report_of_discrete_weights_shows_what_flips(mixed: tuple[Store, list[StoredRun]]) -> None:
+    store, runs = mixed
+    discrete, real = (report_html(store, Histories(store), [run]).decode() for run in runs)
+    for heading in ("Weights that flip", "Gain of the Hamiltonian", "Weights that flipped in the last iteration"):
+        assert heading in discrete
+        assert heading not in real
+    assert "Augmentation weight ε" in real
+    assert "Augmentation weight ε" not in discrete
+    assert "nothing limits" not in discrete
+    assert all("Distribution of the weights" in page for page in (discrete, real))
+
+
+def test_the_report_says_why_the_basic_msa_does_not_settle(tmp_path: Path) -> None:
+    train(tmp_path, replace(DISCRETE, method="msa", threshold=0.0, penalty="none", iterations=3))
+    store = Store(tmp_path)
+    assert "nothing limits" in report_html(store, Histories(store), store.runs()).decode()
+    store.close()
+
+
+def test_tensorboard_reads_flips_and_histograms(mixed: tuple[Store, list[StoredRun]], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    store, runs = mixed
+    with zipfile.ZipFile(io.BytesIO(event_files(store, runs))) as archive:
+        archive.extractall(tmp_path)
+    for run in runs:
+        history, scalars = history_of(store, run), events(tmp_path / folder_name(run))[0]
+        if history.discrete:
+            assert [e.value for e in scalars["flips/total"]] == np.float32(history.total_flipped()).tolist()
+            assert [e.value for e in scalars["flips/fc1"]] == np.float32(history.flipped()[:, 0]).tolist()
+            assert [e.value for e in scalars["hamiltonian/gain"]] == np.float32(history.column("gain")).tolist()
+        else:
+            assert not [tag for tag in scalars if tag.startswith(("flips", "hamiltonian"))]
+        everything = EventAccumulator(str(tmp_path / folder_name(run)), size_guidance={"histograms": 0, "tensors": 0})
+        everything.Reload()
+        written = [e for e in history.evaluations if e.histograms]
+        for i, name in enumerate(history.layer_names):
+            found = everything.Histograms(f"weights/{name}")
+            assert [event.step for event in found] == [e.iteration for e in written]
+            counts = [list(event.histogram_value.bucket) for event in found]
+            assert counts == [list(map(float, e.histograms[i].counts)) for e in written]
 
 
 def test_numbers_that_are_odd_come_back(strange: tuple[Store, list[StoredRun]]) -> None:

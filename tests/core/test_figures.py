@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bsqh_core import figures
-from bsqh_core.captions import describe, describe_confusion
+from bsqh_core.captions import describe, describe_confusion, heading, why_unsettled
+from bsqh_core.config import RunConfig
 from bsqh_core.figures import visible_rows
 from bsqh_core.history import History
-from bsqh_core.records import EvaluationRecord, IterationRecord, Trial
+from bsqh_core.records import EvaluationRecord, Histogram, IterationRecord, Trial
 
 LAYERS, SIZES = ("conv1", "conv2", "fc"), (10, 20, 70)
-TIMED = ("loss", "epsilon", "sparsity", "accuracy")
+TIMED = ("loss", "epsilon", "flips", "sparsity", "accuracy", "gain")
 
 
 def evaluation(iteration: int, split: str = "test", **changes) -> EvaluationRecord:
@@ -24,8 +26,9 @@ def evaluation(iteration: int, split: str = "test", **changes) -> EvaluationReco
     return EvaluationRecord(iteration, split, **{**values, "sparsity_by_layer": (0.0, 50.0, 100.0), **changes})
 
 
-def make_history(n: int, every: int = 10, J=None) -> History:
-    history = History(LAYERS, SIZES)
+def make_history(n: int, every: int = 10, J=None, method: str = "bsqh", admissible: str = "ternary") -> History:
+    """Of ternary weights, of which in iteration k 1 changes in conv1, none in conv2 and k or 7 in fc."""
+    history = History(LAYERS, SIZES, method, admissible)
     rng = np.random.default_rng(0)
     for k in range(1, n + 1):
         value = float(J[k - 1]) if J is not None else 2 / k + 0.1 * rng.random()
@@ -34,7 +37,8 @@ def make_history(n: int, every: int = 10, J=None) -> History:
         seconds = 0.5 * k
         history.add(
             IterationRecord(
-                k, value, value + 0.1, 0.8 * value, 0.2 * value, 0.1, 0.2, 1, trials, 1.0, nonzeros, seconds
+                *(k, value, value + 0.1, 0.8 * value, 0.2 * value, 0.1, 0.2, 1, trials, 1.0, nonzeros, seconds),
+                *((1, 0, min(k, 7)), 1e-3 / k, 0.0 if k == 3 else 1e-4),
             )
         )
         if k % every == 0:
@@ -120,7 +124,7 @@ def test_figures_are_json_and_their_lines_have_a_second_cue(kind: str, x: figure
 
 @pytest.mark.parametrize("kind", TIMED)
 def test_nothing_yet(kind: str) -> None:
-    history = History(LAYERS, SIZES)
+    history = History(LAYERS, SIZES, admissible="binary")
     figure = draw(kind, history)
     assert figure["data"] == []
     assert figure["layout"]["annotations"][0]["text"].startswith("Waiting for the first")
@@ -236,6 +240,98 @@ def test_values_that_are_not_finite_become_gaps() -> None:
     assert np.array_equal(drawn, [1, np.nan, np.nan, np.nan, np.nan, 2], equal_nan=True)
 
 
+KINDS = {
+    ("bsqh", "real"): ["loss", "epsilon", "sparsity", "accuracy", "histogram"],
+    ("adam", "real"): ["loss", "epsilon", "sparsity", "accuracy", "histogram"],
+    ("bsqh", "ternary"): ["loss", "epsilon", "sparsity", "accuracy", "flips", "histogram"],
+    ("sqh", "binary"): ["loss", "epsilon", "accuracy", "flips", "histogram"],
+    ("msa-ternary", "ternary"): ["loss", "flips", "sparsity", "accuracy", "gain", "histogram"],
+    ("msa", "binary"): ["loss", "flips", "accuracy", "gain", "histogram"],
+}
+
+
+@pytest.mark.parametrize(("method", "admissible"), KINDS)
+def test_a_run_has_the_figures_that_tell_of_it(method: str, admissible: str) -> None:
+    history = make_history(30, 100, method=method, admissible=admissible)
+    assert list(figures.run_figures(history, "time", True)) == KINDS[method, admissible], "before any evaluation"
+    history.add(evaluation(30))
+    assert "histogram" not in figures.run_figures(history, "time", True), "made by an older version"
+    history.add(evaluation(30, "validation", histograms=(Histogram((-1.0, 1.0), (1, 3)),) * 3))
+    drawn = figures.run_figures(history, "time", True, 40.0)
+    assert list(drawn) == KINDS[method, admissible]
+    json.dumps(drawn, allow_nan=False)
+    for kind in drawn:
+        assert heading(history, kind)
+        assert describe(history, kind).endswith(".")
+        if kind != "histogram":
+            assert drawn[kind] == draw(kind, history, "time", 40.0)
+
+
+def test_flips_by_layer_and_in_all() -> None:
+    figure = draw("flips", make_history(20))
+    assert figure["layout"]["yaxis"]["type"] == "log"
+    assert [t["name"] for t in figure["data"]] == ["all layers", *LAYERS]
+    assert unpack(trace(figure, "conv1")["y"]).tolist() == [10] * 20
+    assert np.isnan(unpack(trace(figure, "conv2")["y"])).all(), "a logarithmic axis has no place for 0"
+    assert np.allclose(unpack(trace(figure, "fc")["y"])[[0, 6, 19]], [100 / 70, 10, 10])
+    assert np.allclose(unpack(trace(figure, "all layers")["y"])[[0, 19]], [2, 8])
+
+
+def test_gain_and_what_resists() -> None:
+    gain, wrong = draw("gain", make_history(10))["data"]
+    assert np.allclose(unpack(gain["y"]), 1e-3 / np.arange(1, 11))
+    assert np.array_equal(np.isnan(unpack(wrong["y"])), np.arange(1, 11) == 3)
+
+
+def test_an_augmentation_weight_of_zero_is_a_gap() -> None:
+    """That of the basic MSA, beside others in a comparison."""
+    history = make_history(3, method="msa")
+    history.column("eps")[:] = 0
+    json.dumps(draw("epsilon", history), allow_nan=False)
+    assert describe(history, "epsilon")
+
+
+REAL = tuple(
+    Histogram(tuple(m * x for x in (-0.8, -0.4, 0.0, 0.4, 0.8)), (0, 1, n - 3, 2, 0)) for m, n in ((1, 9), (2, 70))
+)
+
+
+def test_histograms_of_real_weights_show_single_weights_beside_many_zeros() -> None:
+    figure = figures.histogram_figure(REAL, ("conv", "fc"))
+    json.dumps(figure, allow_nan=False)
+    assert figure["layout"]["yaxis"]["type"] == "log"
+    low, high = figure["layout"]["yaxis"]["range"]
+    for t, histogram in zip(figure["data"], REAL, strict=True):
+        shares = unpack(t["y"])
+        assert t["line"]["shape"] == "hvh"
+        assert np.allclose(unpack(t["x"]), histogram.centres)
+        assert np.allclose(shares[1:4], 100 * np.array(histogram.counts[1:4]) / sum(histogram.counts))
+        assert (np.log10(shares[[0, 4]]) < low).all(), "empty bins stand below the axis"
+        assert (np.log10(shares[1:4]) >= low).all()
+        assert (np.log10(shares[1:4]) < high).all()
+        assert t["customdata"] == list(histogram.counts)
+
+
+@pytest.mark.parametrize(("s", "names"), [(1.0, ["−1", "0", "1"]), (0.25, ["−s", "0", "s"])])
+def test_histograms_of_discrete_weights_are_shares(s: float, names: list[str]) -> None:
+    layers = (Histogram((-s, 0.0, s), (10, 20, 10)), Histogram((-1.0, 0.0, 1.0), (0, 0, 60)))
+    figure = figures.histogram_figure(layers, ("conv", "fc"))
+    json.dumps(figure, allow_nan=False)
+    assert [t["name"] for t in figure["data"]] == names
+    assert figure["layout"]["xaxis"]["ticktext"] == ["all layers", "conv", "fc"]
+    assert [unpack(t["y"]).tolist() for t in figure["data"]] == [[10, 25, 0], [20, 50, 0], [70, 25, 100]]
+    assert [t["customdata"] for t in figure["data"]] == [[10, 10, 0], [20, 20, 0], [70, 10, 60]]
+    binary = figures.histogram_figure((Histogram((-1.0, 1.0), (1, 3)),), ("fc",))
+    assert [unpack(t["y"]).tolist() for t in binary["data"]] == [[25, 25], [75, 75]]
+
+
+def test_no_histogram_yet() -> None:
+    figure = figures.histogram_figure((), LAYERS)
+    assert figure["data"] == []
+    assert "first evaluation" in figure["layout"]["annotations"][0]["text"]
+    assert figures.run_figures(make_history(9), "iteration", True)["histogram"] == figure
+
+
 @pytest.mark.parametrize("normalise", [False, True])
 def test_confusion(normalise: bool) -> None:
     figure = figures.confusion_figure(evaluation(5), ("cat", "dog"), normalise)
@@ -267,8 +363,30 @@ def test_descriptions() -> None:
     assert "trials rejected: 20" in describe(history, "epsilon")
     assert "fewest in conv1 (0.0 %), most in conv2 (100.0 %)" in describe(history, "sparsity")
     assert "test accuracy 0.750 and AUC 0.800 at iteration 20" in describe(history, "accuracy")
+    assert describe(history, "flips") == (
+        "In the last of 20 iterations 8 % of the weights changed, 2 % in the first one; "
+        "fewest in conv2 (0 %), most in conv1 (10 %)."
+    )
+    assert describe(history, "gain") == (
+        "After 20 iterations a step adds 5e-05 to the Hamiltonian, "
+        "and the largest entry of M̄ whose sign is not that of its weight is 0.0001."
+    )
+    assert describe(history, "histogram") == "No evaluation yet after 20 iterations."
+    history.add(evaluation(20, histograms=(REAL[1], Histogram((-1.0, 1.0), (1, 3)), REAL[0])))
+    assert describe(history, "histogram") == (
+        "Weights after 20 iterations, in per cent of their layers: conv1 95.7 in the bin around 0, all within ±1.6; "
+        "conv2 25.0 at -1, 75.0 at 1; fc 66.7 in the bin around 0, all within ±0.8."
+    )
     assert describe(make_history(1), "accuracy") == "No evaluation yet after 1 iteration."
     assert "the commonest mistake is cat taken for dog, 1 times" in describe_confusion(evaluation(1), ("cat", "dog"))
+
+
+def test_only_the_basic_msa_without_a_threshold_is_said_not_to_settle() -> None:
+    basic = RunConfig(method="msa", network="mlp", penalty="none")
+    for config in (basic, replace(basic, threshold=0.0)):
+        assert "threshold to 0.5 under Advanced" in why_unsettled(config)
+    for config in (replace(basic, threshold=0.5), replace(basic, method="msa-binary", threshold=0.0), RunConfig()):
+        assert why_unsettled(config) == ""
 
 
 # --- cost ---

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from bsqh_core import Dataset, RunConfig, build_solver
-from bsqh_core.metrics import auc, confusion_matrix, evaluate
+from bsqh_core.discrete import ADMISSIBLE
+from bsqh_core.metrics import BINS, auc, confusion_matrix, evaluate, histograms
 from helpers import make_dataset
 
 evaluator = pytest.importorskip("medmnist.evaluator")
@@ -85,6 +86,51 @@ def test_evaluation(network: str, class_weights: bool) -> None:
 
 def test_full_objective_only_when_asked(dataset: Dataset) -> None:
     assert evaluate(build_solver(RunConfig(widths=(3, 4, 10, 8), device="cpu"), dataset))[0].full_objective is None
+
+
+@pytest.mark.parametrize("held_out", [("validation", "test"), ("test",), ("validation",)])
+def test_histograms_stand_in_the_first_split_alone(held_out: tuple[str, ...], dataset: Dataset) -> None:
+    splits = {name: (getattr(dataset, name).x, getattr(dataset, name).y) for name in ("train", *held_out)}
+    solver = build_solver(RunConfig(widths=(3, 4, 10, 8), device="cpu"), Dataset.from_arrays(**splits))
+    first, *others = evaluate(solver)
+    assert first.split == held_out[0]
+    assert len(first.histograms) == len(solver.controls.sizes) == 5
+    assert all(record.histograms == () for record in others)
+
+
+def test_histograms_of_real_weights_are_numpys(dataset: Dataset) -> None:
+    solver = build_solver(RunConfig(widths=(3, 4, 10, 8), device="cpu", dtype="float64"), dataset)
+    controls = solver.controls
+    controls.flat[controls.slices[1]] = 0.0
+    controls.flat[controls.slices[2]] *= 1e-30
+    controls.flat[controls.slices[3]] *= 1e300
+    for i, histogram in enumerate(histograms(solver)):
+        w = controls.flat[controls.slices[i]].numpy()
+        largest = np.abs(w).max() or 1.0
+        counts, edges = np.histogram(w / largest, BINS, (-1, 1))
+        assert histogram.counts == tuple(counts)
+        assert histogram.centres == pytest.approx(largest * (edges[1:] + edges[:-1]) / 2, rel=1e-3, abs=1e-9 * largest)
+        assert histogram.centres[BINS // 2] == 0
+    zeros = histograms(solver)[1]
+    assert (zeros.counts[BINS // 2], sum(zeros.counts)) == (controls.sizes[1],) * 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"method": "msa-binary", "penalty": "none"}, {"method": "msa-ternary", "rho": 1e-4}]
+    + [{"weights": kind, "rho": 1e-4} for kind in ADMISSIBLE],
+    ids=str,
+)
+def test_histograms_of_discrete_weights_are_exact(settings: dict, dataset: Dataset) -> None:
+    config = RunConfig(network="mlp", widths=(9,), device="cpu", batch_size=20, iterations=3, alpha=0.0, **settings)
+    solver = build_solver(config, dataset)
+    list(solver)
+    found = histograms(solver)
+    for piece, scale, histogram in zip(solver.controls.slices, solver.objective.admissible.scales, found, strict=False):
+        assert histogram.centres == tuple(multiple * scale for multiple in ADMISSIBLE[config.admissible])
+        values = torch.round(solver.controls.flat[piece] / scale).tolist()
+        assert histogram.counts == tuple(values.count(multiple) for multiple in ADMISSIBLE[config.admissible])
+    assert len(found) == len(solver.controls.sizes) == 2
 
 
 def test_auc_of_many_samples_is_quick() -> None:

@@ -74,7 +74,7 @@ def test_a_network_with_biases_suits_methods_with_real_weights(method: str) -> N
     if METHODS[method].weights == "real":
         assert suited(RunConfig(), method).network == "lenet5"
     else:
-        with pytest.raises(ConfigError, match="Discrete weights need a network without biases"):
+        with pytest.raises(ConfigError, match="Discrete weights need a network with batch normalisation"):
             suited(RunConfig(), method)
 
 

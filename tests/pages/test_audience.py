@@ -48,7 +48,7 @@ def test_the_audience_sees_everything_and_no_button_that_changes(monkeypatch) ->
         app = open_page(page, **query)
         assert not CHANGING & labels(app), page
         assert "You are in the audience" in text(app)
-    assert len(charts(open_page("train", run=done.uid))) == 5
+    assert len(charts(open_page("train", run=done.uid))) == 6
 
 
 def test_the_host_signs_in(token: str) -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bsqh_core.dashboard.service import store, worker
+from bsqh_core.dashboard.service import history_of, store, worker
 from bsqh_core.race import contestants
 from bsqh_core.records import State
-from helpers import wait_until
+from helpers import DISCRETE, wait_until
 from pages.helpers_pages import ENDLESS, SHORT, button, charts, ended, labels, open_page, text
 
 
@@ -156,6 +156,20 @@ def test_replay_moves_every_figure() -> None:
     assert {item.label: item.value for item in app.metric} != tiles
     assert all(a["alt"] != b["alt"] for a, b in zip(early, late, strict=True))
     assert app.query_params["at"] == "12"
+
+
+def test_replay_moves_what_flips_and_the_histograms() -> None:
+    run = ended(DISCRETE)
+    app = open_page("replay", run=run.uid, at="9")
+    tiles = {item.label: item.delta for item in app.metric}
+    assert tiles["Flips"] == f"{history_of(run).column('flips')[8].sum():,.0f} weights"
+    early = charts(app)
+    app.slider(key="replay_at").set_value(20).run()
+    late = charts(app)
+    assert len(early) == len(late) == 7
+    assert all(a["alt"] != b["alt"] for a, b in zip(early, late, strict=True))
+    bars = next(chart for chart in early if "Weights after 7 iterations" in chart["alt"])
+    assert "range" not in bars["figure"]["layout"]["xaxis"], "its axis is no time"
 
 
 def test_replay_plays_to_the_end_and_pauses() -> None:

@@ -95,8 +95,10 @@ def test_a_run_from_the_form_to_its_end() -> None:
     assert metrics["Non-zeros"] == f"{history_of(run).column('nonzeros')[-1].sum():,.0f}"
     assert metrics["Line search"] == f"{history_of(run).column('line_search_total')[-1]:,.0f}"
     alternatives = [chart["alt"] for chart in charts(app)]
-    assert len(alternatives) == 5
+    assert len(alternatives) == 6
     assert any(f"{last.accuracy:.3f}" in words for words in alternatives)
+    assert any("Distribution of the weights. Weights after 12 iterations" in words for words in alternatives)
+    assert "Weights that flip" not in text(app)
 
 
 def test_every_axis_and_view_can_be_chosen() -> None:

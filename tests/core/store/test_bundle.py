@@ -21,7 +21,7 @@ from bsqh_core.errors import UserError
 from bsqh_core.store import Histories, Store, export_run, import_run
 from bsqh_core.store import bundle as module
 from bsqh_core.store.checkpoints import load_checkpoint
-from helpers import TINY, make_records, records_of, stored, train, working, write_run
+from helpers import DISCRETE, TINY, make_records, records_of, stored, train, working, write_run
 
 CONFIG = replace(TINY, batch_size=20)
 
@@ -124,6 +124,22 @@ def test_numbers_that_are_none_arrive(store: Store, tmp_path: Path) -> None:
     other.close()
 
 
+def test_discrete_weights_arrive_with_flips_and_histograms(store: Store, tmp_path: Path) -> None:
+    run = write_run(store, make_records(range(1, 15), discrete=True), config=DISCRETE)
+    bundle, other = export_run(store, run.uid), Store(tmp_path / "other")
+    arrived = import_run(other, bundle)
+    assert stored(other, arrived.uid) == stored(store, run.uid)
+    history = Histories(other).of(arrived)
+    assert history.column("flips")[-1].tolist() == [28, 29]
+    assert history.last_histograms() == Histories(store).of(run).last_histograms()
+    other.delete([arrived.uid])
+    other.empty_bin()
+    for damage in (put(2, -1, 1001), put(2, -1, -1), lambda rows: rows[:, :-1]):
+        with pytest.raises(UserError, match="not a run that bSQH Studio exported"):
+            import_run(other, repacked(bundle, records=array("iterations", damage)))
+    other.close()
+
+
 def test_a_run_that_never_began_arrives(store: Store, tmp_path: Path) -> None:
     other = Store(tmp_path / "other")
     run = import_run(other, export_run(store, store.create(TINY, "cpu").uid))
@@ -204,6 +220,9 @@ DAMAGED = {
     "more non-zeros than weights": {"records": array("iterations", put(2, -1, 1e9))},
     "a confusion of other classes": {"run": evaluation(confusion=[[1, 2], [3, 4]])},
     "sparsity of other layers": {"run": evaluation(sparsity_by_layer=[50.0])},
+    "histograms of other layers": {"run": evaluation(histograms=[{"centres": [0.0], "counts": [1]}])},
+    "a histogram without a count": {"run": evaluation(histograms=[{"centres": [0.0], "counts": []}] * 5)},
+    "a histogram of thousands": {"run": evaluation(histograms=[{"centres": [0.0] * 42, "counts": [1] * 42}] * 5)},
     "a confusion that is none": {"run": evaluation(confusion=5)},
     "a field of another program": {"run": evaluation(f1=0.5)},
     "versions in words": {"run": changed(versions="3.11")},

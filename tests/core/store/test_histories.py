@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsqh_core import EvaluationRecord, IterationRecord, build_solver
-from bsqh_core.history import SCALARS, History
+from bsqh_core.history import DISCRETE_SCALARS, SCALARS, History
 from bsqh_core.records import Trial
 from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.store import histories as module
@@ -29,12 +29,14 @@ from bsqh_core.store.rows import (
     iteration_columns,
     read_numbers,
 )
-from helpers import TINY, make_records, train, write_run
+from helpers import DISCRETE, TINY, make_records, train, write_run
 
 
 def contents(history: History | None) -> dict[str, Any]:
     assert history is not None
-    columns = {name: history.column(name).tolist() for name in (*SCALARS, "line_search_total", "nonzeros")}
+    discrete = (*DISCRETE_SCALARS, "flips") if history.discrete else ()
+    names = (*SCALARS, "line_search_total", "nonzeros", *discrete)
+    columns = {name: history.column(name).tolist() for name in names}
     rejected = [column.tolist() for column in history.rejected()]
     return columns | {"rejected": rejected, "evaluations": history.evaluations, "layers": history.layer_names}
 
@@ -127,6 +129,44 @@ def test_only_some_histories_stay_in_memory(store: Store, monkeypatch: pytest.Mo
     for run in (*runs, *runs):
         assert len(histories.of(run)) == 8
     assert len(histories._kept) == 2
+
+
+def test_what_discrete_weights_do_comes_back(store: Store) -> None:
+    """Beside a run of real weights in the same tables, which has none of it."""
+    records = make_records(range(1, 30), layers=3, discrete=True)
+    run = write_run(store, records, layers=3, config=DISCRETE)
+    real = Histories(store).of(write_run(store, RECORDS))
+    directly = History(tuple(f"layer{i}" for i in range(3)), (1000,) * 3, DISCRETE.method, "ternary")
+    for record in records:
+        directly.add(record)
+    history = Histories(store).of(run)
+    assert history is not None
+    assert contents(history) == contents(directly)
+    assert history.column("flips")[9].tolist() == [20, 21, 22]
+    assert history.column("gain")[9] == 0.5
+    assert history.flipped()[9].tolist() == pytest.approx([2.0, 2.1, 2.2])
+    assert history.total_flipped()[9] == pytest.approx(2.1)
+    assert history.until(9).flipped().shape == (9, 3)
+    assert not real.discrete
+    for name in (*DISCRETE_SCALARS, "flips"):
+        with pytest.raises(KeyError):
+            real.column(name)
+
+
+def test_histograms_come_back_and_the_last_is_found(store: Store) -> None:
+    history = Histories(store).of(write_run(store, RECORDS[:20]))
+    assert history.last_histograms() == next(r for r in reversed(RECORDS[:20]) if getattr(r, "histograms", ()))
+    assert history.until(13).last_histograms().iteration == 7
+    assert history.until(6).last_histograms() is None
+
+
+def test_a_line_search_that_stalls_has_flipped_nothing(store: Store) -> None:
+    last = replace(make_records(range(3, 4), discrete=True)[0], flips_by_layer=(), gain=math.nan)
+    config = replace(TINY, network="mlp", widths=(8,), weights="ternary", batch_size=20)
+    run = write_run(store, [*make_records(range(1, 3), discrete=True), last], config=config)
+    history = Histories(store).of(run)
+    assert history.column("flips").tolist() == [[2, 3], [4, 5], [0, 0]]
+    assert math.isnan(history.column("gain")[-1])
 
 
 def test_a_hundred_thousand_iterations(store: Store, measured) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bsqh_core import Outcome, RunConfig
+from bsqh_core import IterationRecord, Outcome, RunConfig
 from bsqh_core.errors import UserError
 from bsqh_core.machine import device_name, versions
 from bsqh_core.records import State
-from bsqh_core.store import Store, StoreError, schema, store_directory
-from helpers import TINY, Child, make_records, write_run
+from bsqh_core.store import Histories, Store, StoreError, schema, store_directory
+from helpers import DISCRETE, TINY, Child, make_records, write_run
 
 EVERY_KIND = RunConfig(
     dataset="/somewhere/my.npz", widths=(1, 2, 3, 4), batch_size=17, class_weights=True, rho=1e-300, seed=2**63 - 1
@@ -194,6 +194,48 @@ def test_a_store_from_before_machines_were_noted(tmp_path: Path, monkeypatch: py
     assert run.machine == device_name("cpu")
     assert run.versions == versions()
     assert store.create(TINY, "cpu").machine is None, "it has not begun"
+    store.close()
+
+
+def test_a_store_from_before_discrete_weights(tmp_path: Path) -> None:
+    """Its runs are read as they were, and new ones of both kinds lie beside them."""
+    store = Store(tmp_path)
+    records = make_records(range(1, 15))
+    old = write_run(store, records)
+    with store.writing() as connection:
+        names = schema.columns(connection, "iterations")
+        for name in ("gain", "largest_wrong", *(name for name in names if name.startswith("flips_"))):
+            connection.execute(f"ALTER TABLE iterations DROP COLUMN {name}")
+        connection.execute("ALTER TABLE evaluations DROP COLUMN histograms")
+        connection.execute("PRAGMA user_version = 2")
+    store.close()
+    store = Store(tmp_path)
+    history = Histories(store).of(old)
+    assert history is not None
+    assert history.column("J").tolist() == [r.J for r in records if isinstance(r, IterationRecord)]
+    assert len(history.evaluations) == 4
+    assert history.last_histograms() is None
+    new = write_run(store, make_records(range(1, 15), discrete=True), config=DISCRETE)
+    again = Histories(store).of(new)
+    assert again is not None
+    assert again.column("flips")[-1].tolist() == [28, 29]
+    assert len(again.last_histograms().histograms) == 2
+    with store.reading() as connection:
+        row = connection.execute("SELECT gain, flips_0 FROM iterations WHERE run = ?", (old.number,)).fetchone()
+        assert tuple(row) == (None, None)
+    store.close()
+
+
+def test_columns_for_flips_are_there_for_every_layer(tmp_path: Path) -> None:
+    """Also if another process of an older version has added a layer."""
+    Store(tmp_path).close()
+    file = sqlite3.connect(tmp_path / "store.sqlite")
+    file.execute("ALTER TABLE iterations ADD COLUMN nonzeros_0 INTEGER")
+    file.commit()
+    file.close()
+    store = Store(tmp_path)
+    with store.reading() as connection:
+        assert "flips_0" in schema.columns(connection, "iterations")
     store.close()
 
 
