@@ -100,6 +100,7 @@ class RunConfig:
         "Weight of the penalty in J = loss + ρ Σ R(u_l).",
         formula=r"J(u) = L(u) + \rho \sum_l R(u_l)",
         least=0,
+        most=1e30,  # more does not fit into float32
     )
     regularise_batch_norm: bool = setting(
         bool, False, "R_BN", "Penalise and count the scales and shifts of batch normalisation too."
@@ -133,7 +134,8 @@ class RunConfig:
         float,
         None,
         "a",
-        "Share of the moving average of p xᵀ that an iteration keeps; the method's usual one if empty.",
+        "Share of the moving average of p xᵀ that an iteration keeps; the method's usual one if empty. In mini-batches "
+        "1 − a shrinks after each epoch, by the factor c.",
         formula=r"\bar M \leftarrow a\,\bar M + (1-a) \sum_s p_s x_s^\top",
         optional=True,
         least=0,
@@ -143,7 +145,7 @@ class RunConfig:
         float,
         0.95,
         "c",
-        "Factor by which 1 − a shrinks after each epoch.",
+        "Factor by which 1 − a shrinks after each epoch; in full batch it stays.",
         formula=r"1 - a \leftarrow c\,(1-a)",
         above=0,
         most=1,
@@ -252,7 +254,14 @@ class RunConfig:
         least=1,
     )
     iterations: int = setting(int, 300, "k_max", "Iterations to make at most.", least=1, most=10**7)
-    seed: int = setting(int, 0, "seed", "Seed of the initial weights and of the mini-batches.", least=0, most=2**63 - 1)
+    seed: int = setting(
+        int,
+        0,
+        "seed",
+        "Seed of the initial weights, of the mini-batches, and of what a method draws.",
+        least=0,
+        most=2**63 - 1,
+    )
     device: str = setting(
         str, "auto", "device", "Where to train; `auto` takes CUDA, else MPS, else the CPU.", choices=lambda: DEVICES
     )
@@ -306,8 +315,14 @@ class RunConfig:
         problems, method = {}, METHODS[self.method]
         for name in ("rho_start", "debias"):
             if name not in method.settings and getattr(self, name) != type(self).__dataclass_fields__[name].default:
-                problems[name] = f"{name} is not for {method.label}: leave it out, or choose bsqh or prox-sgd."
-        if method.smooth and self.penalty != "none" and self.alpha < 1:
+                problems[name] = f"{name} is not for {method.label}: leave it out, or choose bsqh."
+        if "weights" not in method.settings and self.weights != "real":
+            problems["weights"] = (
+                f"{method.label} trains {method.weights} weights: leave weights at real, or choose bsqh or sqh."
+            )
+        if method.smooth and method.weights != "real" and self.penalty != "none":
+            problems["penalty"] = f"{method.label} knows no penalty: choose none."
+        elif method.smooth and self.penalty != "none" and self.alpha < 1:
             problems["method"] = (
                 f"{method.label} needs a smooth objective: choose penalty none, or α = 1, "
                 "or a proximal method like prox-sgd."

@@ -6,7 +6,7 @@ The augmented Hamiltonian is maximised over them in closed form, entry by entry 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ ADMISSIBLE: dict[str, tuple[int, ...]] = {"binary": (-1, 1), "ternary": (-1, 0, 
 def maximise(kind: str, v: Tensor, eps: float, s: float = 1.0, cost: float = 0.0) -> Tensor:
     """argmax over w ∈ {−s, s} or {−s, 0, s} of F·w − cost·[w ≠ 0] − ε/2 (w − u)², in place of v = F + ε u.
 
-    Where two values are best, 0 is taken if it is one of them, else the sign of v's zero decides.
+    Where two values are best, 0 is taken if it is one of them; else the sign of v, which is a zero there, decides.
     """
     if kind == "binary":
         return torch.copysign(v.new_tensor(s), v, out=v)
@@ -70,10 +70,11 @@ class Admissible:
         ]
         return torch.cat(drawn)
 
-    def penalty_value(self, penalty: Penalty, nonzeros: Sequence[int]) -> Tensor:
-        """ρ Σ_l R(u_l) of controls with so many non-zeros in each layer; float64, 0-dim, on the CPU."""
-        costs = [count * entry_cost(penalty, s) for count, s in zip(nonzeros, self.scales, strict=True)]
-        return torch.tensor(math.fsum(costs), dtype=torch.float64)
+    def penalty_value(self, penalty: Penalty, nonzeros: Callable[[], Sequence[int]]) -> Tensor:
+        """ρ Σ_l R(u_l) of controls with so many non-zeros in each layer, counted if they cost; float64, 0-dim."""
+        costs = [entry_cost(penalty, s) for s in self.scales]
+        total = math.fsum(n * cost for n, cost in zip(nonzeros(), costs, strict=True)) if any(costs) else 0.0
+        return torch.tensor(total, dtype=torch.float64)
 
 
 def entry_cost(penalty: Penalty, s: float) -> float:
@@ -81,11 +82,11 @@ def entry_cost(penalty: Penalty, s: float) -> float:
     return float(penalty.value(torch.tensor([s], dtype=torch.float64)))
 
 
-def packed(weights: Mapping[str, Tensor], scales: Mapping[str, float]) -> dict[str, Tensor]:
-    """Weights with those that `scales` names as int8 multiples of their s."""
-    return {name: (w / scales[name]).round().to(torch.int8) if name in scales else w for name, w in weights.items()}
+def as_int8(weights: Mapping[str, Tensor], scales: Mapping[str, float]) -> dict[str, Tensor]:
+    """A copy of weights, of which those that `scales` names are int8 multiples of their s."""
+    return {n: (w / scales[n]).round().to(torch.int8) if n in scales else w.clone() for n, w in weights.items()}
 
 
-def unpacked(weights: Mapping[str, Tensor], scales: Mapping[str, float], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The inverse of `packed`."""
+def from_int8(weights: Mapping[str, Tensor], scales: Mapping[str, float], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The inverse of `as_int8`."""
     return {name: w.to(dtype) * scales[name] if name in scales else w for name, w in weights.items()}

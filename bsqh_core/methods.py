@@ -170,7 +170,7 @@ METHODS = {
         threshold=0.5,
     ),
     "msa-ternary": Method(
-        "MSA for weights −1, 0 and 1; the penalty makes them sparse (LH18 Algorithm 3)",
+        "MSA for weights −1, 0 and 1 (LH18 Algorithm 3); its λ is ρ with α = 0, and of the size of 1e-7",
         "ternary MSA",
         (*_AVERAGE, "averaging_decay"),
         "threshold",

@@ -150,7 +150,7 @@ class Objective:
     def penalty_value(self) -> Tensor:
         """ρ Σ_l R(u_l) over the counted controls; float64, 0-dim."""
         if self.admissible is not None:
-            return self.admissible.penalty_value(self.penalty, self.controls.nonzeros())
+            return self.admissible.penalty_value(self.penalty, self.controls.nonzeros)
         return self.penalty.value(self.controls.flat[: self.controls.counted])
 
     def sweep(self, batch: Split) -> tuple[Tensor, Tensor]:

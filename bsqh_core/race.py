@@ -34,12 +34,17 @@ def contestants(config: RunConfig, sqh: bool, omegas: Sequence[int], rivals: Seq
 def suited(config: RunConfig, name: str) -> RunConfig:
     """`config` under another method, as near as that can come to it.
 
-    Methods that need a smooth objective take the quadratic part of the penalty alone, αρ/2 ‖u‖²; those that need
-    the whole training set take it. What the method does not read is at its default.
+    Methods that need a smooth objective take the quadratic part of the penalty alone, αρ/2 ‖u‖², or none with discrete
+    weights; those that need the whole training set take it. Methods that can train real and discrete weights train
+    those of `config`. What the method does not read is at its default.
     """
     method, usual = METHODS[name], {item.name: item.default for item in fields(RunConfig)}
     changes: dict[str, Any] = {item: usual[item] for item in OWN_SETTINGS if item not in method.settings}
-    if method.smooth and config.penalty != "none":
+    if "weights" in method.settings:
+        changes["weights"] = config.admissible
+    if method.smooth and method.weights != "real":
+        changes["penalty"] = "none"
+    elif method.smooth and config.penalty != "none":
         quadratic = config.alpha * config.rho
         changes |= {"penalty": "elastic-net", "alpha": 1.0, "rho": quadratic} if quadratic else {"penalty": "none"}
     if method.full_batch:

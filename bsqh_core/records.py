@@ -62,7 +62,7 @@ class IterationRecord:
     flips_by_layer : tuple[int, ...]
         Discrete weights: how many entries of each counted layer have changed; else empty.
     gain : float
-        Discrete weights: by how much the step increases the Hamiltonian that it maximises, penalty included and
+        Discrete weights: by how much their changes increase the Hamiltonian that they maximise, penalty included and
         augmentation not: that of the moving average, if there is one, else that of the batch. Else NaN.
     largest_wrong : float
         Methods with a moving average M̄ of p xᵀ: its largest entry, in absolute value, whose sign is not that of its
@@ -111,7 +111,7 @@ class EvaluationRecord:
     split : str
         "validation" or "test".
     loss : float
-        The training loss function on the split (mean cross-entropy, class weights included).
+        The training loss function on the split (its mean, class weights included).
     accuracy, auc : float
         Fractions in [0, 1], as `medmnist.Evaluator` defines them; `auc` is NaN where a class
         does not occur in the split.

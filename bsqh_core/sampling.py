@@ -13,7 +13,8 @@ from bsqh_core.datasets import Split
 def seeded_generators(seed: int) -> tuple[torch.Generator, torch.Generator, torch.Generator]:
     """Independent CPU generators for the initial weights, for the mini-batches of a run, and for what its method draws.
 
-    Methods that share a seed start from the same weights and see the same batches.
+    Methods that share a seed see the same batches and start from the same weights; for discrete weights alone they draw
+    their own.
     """
     words = np.random.SeedSequence(seed).generate_state(3, np.uint64)
     weights, batches, method = (torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in words)

@@ -282,6 +282,8 @@ class _Logbook:
         """Write a resume state, after the records before it; False if that is not possible now."""
         if self._kept == self.solver.iteration:
             return True
+        if not self.solver.intact:
+            return False
         try:
             self._recorder.flush()
             save_checkpoint(self._path, self.solver.state_dict())

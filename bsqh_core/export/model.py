@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bsqh_core.discrete import unpacked
+from bsqh_core.discrete import from_int8
 from bsqh_core.errors import UserError
 from bsqh_core.networks import Network, build_network
 from bsqh_core.store import Store, StoredRun
@@ -49,7 +49,7 @@ def network_of(run: StoredRun, state: dict[str, Any]) -> tuple[Network, tuple[in
         channels = first.shape[1] if first.dim() == 4 else first.shape[1] // math.prod(size)
         network = build_network(run.config.network, channels, size, len(run.data.classes), run.config.widths)
         dtype = getattr(torch, run.config.dtype)
-        network.to(dtype).load_state_dict(unpacked(weights, state.get("scales", {}), dtype))
+        network.to(dtype).load_state_dict(from_int8(weights, state.get("scales", {}), dtype))
     except (KeyError, IndexError, RuntimeError) as error:
         raise UserError(
             f"The weights of run {run.number} do not fit its network ({_first_line(error)}): if its data set has been "

@@ -126,10 +126,11 @@ def build_solver(config: RunConfig, dataset: Dataset | None = None) -> Solver:
 
 
 def _admissible(config: RunConfig, controls: Controls) -> Admissible | None:
-    """Where the counted weights may be; those that may not be anywhere begin at the admissible ones next to the drawn.
+    """Where the counted weights may be, if not anywhere.
 
     With s_l the deviation of Xavier's weights, flips of weights and real steps of batch normalisation are of like size
-    at the same ε. LH18's methods take s_l = 1, as they have no ε in common.
+    at the same ε; they begin at the admissible weights next to the drawn ones. Methods for discrete weights alone have
+    no such ε: they take s_l = 1, and draw their own beginning.
     """
     if config.admissible == "real":
         return None
@@ -137,5 +138,7 @@ def _admissible(config: RunConfig, controls: Controls) -> Admissible | None:
     unit = METHODS[config.method].weights != "real"
     scales = tuple(1.0 if unit else xavier_deviation(weight) for weight in controls.parameters[: len(controls.sizes)])
     admissible = Admissible(config.admissible, controls.sizes, scales)
-    controls.flat[counted] = admissible.nearest(controls.flat[counted])
+    controls.signs = unit
+    if not unit:
+        controls.flat[counted] = admissible.nearest(controls.flat[counted])
     return admissible

@@ -13,7 +13,7 @@ from torch import Tensor
 from bsqh_core.clock import DeviceClock
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Dataset, Split
-from bsqh_core.discrete import packed, unpacked
+from bsqh_core.discrete import as_int8, from_int8
 from bsqh_core.objective import Objective
 from bsqh_core.penalties import PENALTIES, NoPenalty
 from bsqh_core.records import Ending, IterationRecord, Outcome, Trial
@@ -101,6 +101,11 @@ class Solver(ABC):
         return self._clock.seconds
 
     @property
+    def intact(self) -> bool:
+        """Whether the state is that after `iteration` iterations; it may not be after an error that nobody foresaw."""
+        return True
+
+    @property
     def learning_rate(self) -> float:
         """The step length of the next iteration, for methods that have one."""
         config = self.config
@@ -163,7 +168,8 @@ class Solver(ABC):
         """Whether the iteration that made this step was the last one."""
         if self.iteration < self.config.iterations:
             return None
-        return Ending(Outcome.FINISHED, f"Finished: {_iterations(self.iteration)} done.")
+        vanished = " But all weights have vanished: try a smaller ρ." * (not any(self.controls.nonzeros()))
+        return Ending(Outcome.FINISHED, f"Finished: {_iterations(self.iteration)} done.{vanished}")
 
     def forget_states(self) -> None:
         """Free what is kept for the next iteration; without it that computes the same, in more time."""
@@ -236,7 +242,7 @@ class Solver(ABC):
         return {
             "iteration": self.iteration,
             "device_seconds": self.device_seconds,
-            "network": packed({name: tensor.clone() for name, tensor in self.network.state_dict().items()}, scales),
+            "network": as_int8(self.network.state_dict(), scales),
             "scales": scales,
             "chunks": (self.objective.chunk, self.objective.multiple),
             "strategy": self._method_state(),
@@ -271,7 +277,7 @@ class Solver(ABC):
 
         A finished run goes on under a larger `iterations`, one that was stopped or failed in any case.
         """
-        self.network.load_state_dict(unpacked(state["network"], state.get("scales", {}), self.controls.flat.dtype))
+        self.network.load_state_dict(from_int8(state["network"], state.get("scales", {}), self.controls.flat.dtype))
         self.objective.chunk, self.objective.multiple = state["chunks"]
         self._load_method_state(state["strategy"])
         self._sampler.generator.set_state(state["sampler"])

@@ -33,7 +33,6 @@ class ConnectSolver(AdamSolver):
     def __init__(self, config: RunConfig, dataset: Dataset, objective: Objective, sampler: BatchSampler) -> None:
         super().__init__(config, dataset, objective, sampler)
         controls = self.controls
-        controls.signs = True
         _, _, self._generator = seeded_generators(config.seed)
         fields = [(weight, weight[0, 0].numel()) for weight in controls.parameters[: len(controls.sizes)]]
         self._limits = [math.sqrt(1.5 / (sum(weight.shape[:2]) * field)) for weight, field in fields]

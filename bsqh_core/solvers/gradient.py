@@ -68,7 +68,8 @@ def remembered(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def recall(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
     """Let an optimiser of one parameter remember what `remembered` gave."""
     groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": {0: dict(state)} if state else {}, "param_groups": groups})
+    copied = {name: value.clone() for name, value in state.items()}  # the optimiser will write into these
+    optimizer.load_state_dict({"state": {0: copied} if state else {}, "param_groups": groups})
 
 
 class SGDSolver(GradientSolver):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
@@ -20,6 +22,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.controls import flattened
 from bsqh_core.datasets import Dataset, Split
 from bsqh_core.discrete import entry_cost, maximise
+from bsqh_core.networks import Affine
 from bsqh_core.objective import Objective
 from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.base import Solver, Step, Value
@@ -39,6 +42,15 @@ class Change(NamedTuple):
     largest_wrong: float
 
 
+@cache
+def _after(epochs: int, a: float, c: float) -> float:
+    """a after so many epochs, in float32: it comes to rest near 1 − 6e-7 for c = 0.95, as in the authors' program."""
+    value = np.float32(a)
+    for _ in range(epochs):
+        value = np.float32(1) - (np.float32(1) - value) * np.float32(c)
+    return float(value)
+
+
 class MSASolver(Solver):
     """θ maximises the Hamiltonian with the moving average M̄ of p xᵀ, less ε/2 ‖θ − θ_k‖²; Adam trains the real rest.
 
@@ -52,24 +64,27 @@ class MSASolver(Solver):
         self._kind, flat, n = objective.admissible.kind, self.controls.flat, self.controls.counted
         _, _, generator = seeded_generators(config.seed)
         self._threshold = config.used("threshold")
-        self.controls.signs = True
         flat[:n] = objective.admissible.draw(generator)
         flat[n:] = nn.init.trunc_normal_(torch.empty(len(flat) - n), generator=generator)
         self._mean = torch.empty(n, dtype=flat.dtype).uniform_(-START, START, generator=generator).to(flat.device)
+        self._intact = True
+        self._affines = [layer.affine for layer in self.network.layers if not layer.is_batch_norm]
         self._scratch = flat.new_empty(max(self.controls.sizes))
         self._real = nn.Parameter(flat[n:])  # in the same memory
         self._adam = torch.optim.Adam([self._real])
 
     @property
+    def intact(self) -> bool:
+        return self._intact
+
+    @property
     def averaging(self) -> float:
-        """a of the next iteration: in methods that have c, 1 − a shrinks by this factor after each epoch."""
+        """a of the next iteration: in mini-batches 1 − a shrinks after each epoch by the factor c, if there is one."""
         config = self.config
         a = config.used("averaging")
-        if not config.reads("averaging_decay"):
+        if config.batch_size == "full" or not config.reads("averaging_decay"):
             return a
-        batch = len(self.dataset.train) if config.batch_size == "full" else config.batch_size
-        epoch = self.iteration // max(1, len(self.dataset.train) // batch)
-        return 1 - (1 - a) * config.averaging_decay**epoch
+        return _after(self.iteration // max(1, len(self.dataset.train) // config.batch_size), a, config.averaging_decay)
 
     def _iterate(self, batch: Split) -> Step:
         sweep = self.objective.costate_sweep(batch)
@@ -77,9 +92,11 @@ class MSASolver(Solver):
         # What may give the iteration up comes first: see `_all_or_nothing`.
         real_norm = self._adam_step(sweep.rest)
         self._refuse_if_diverged(before, real_norm + sum(float(p.abs().amax()) for p in sweep.costates))
+        self._intact = False
         pairs = zip(sweep.inputs, sweep.costates, strict=True)
         changes = [self._update(index, y, p) for index, (y, p) in enumerate(pairs)]
         step_norm = real_norm + sum(change.squares**0.5 for change in changes)
+        self._intact = True
         eps = max(change.eps for change in changes)
         return Step(
             before,
@@ -96,10 +113,10 @@ class MSASolver(Solver):
         """One layer's M̄ and θ: a few passes over memory, which is what an update costs."""
         piece = self.controls.slices[index]
         theta, mean, v = self.controls.flat[piece], self._mean[piece], self._scratch[: piece.stop - piece.start]
-        self._average(self.controls.parameters[index], mean, y, p)
+        self._average(self._affines[index], mean, y, p)
         largest_wrong = self._largest_wrong(theta, mean, v)
         eps = self._eps(largest_wrong)
-        torch.add(mean, theta, alpha=max(eps, torch.finfo(v.dtype).tiny), out=v)  # at a tie θ stays
+        torch.add(mean, theta, alpha=max(eps, torch.finfo(v.dtype).tiny), out=v)  # θ stays where M̄ = 0
         change = maximise(self._kind, v, eps, 1.0, entry_cost(self.objective.penalty, 1.0)).sub_(theta)
         theta.add_(change)
         # Entries of Δθ are 0, ±1 or ±2, so that two norms, exact as long as they fit into float32, give their number.
@@ -107,14 +124,14 @@ class MSASolver(Solver):
         squares, ones = widened(torch.stack(pieces)).sum(0).tolist()
         return Change(round((3 * ones - squares) / 2), float(torch.dot(mean, change)), squares, eps, largest_wrong)
 
-    def _average(self, weight: Tensor, mean: Tensor, y: Tensor, p: Tensor) -> None:
+    def _average(self, affine: Affine, mean: Tensor, y: Tensor, p: Tensor) -> None:
         """M̄ ← a M̄ + (1 − a) Σ_s p_s y_sᵀ, for a convolution the same by differentiation."""
-        a = self.averaging
-        if weight.dim() == 2:
-            mean.view(weight.shape).addmm_(p.T, y, beta=a, alpha=1 - a)
+        a, weight = self.averaging, affine.weight
+        if isinstance(affine, nn.Conv2d):
+            G = conv2d_weight(y, weight.shape, p, padding=affine.padding)
+            mean.mul_(a).add_(flattened(G), alpha=1 - a)
         else:
-            padding = (weight.shape[2] // 2) if p.shape[2] == y.shape[2] else 0
-            mean.mul_(a).add_(flattened(conv2d_weight(y, weight.shape, p, padding=padding)), alpha=1 - a)
+            mean.view(weight.shape).addmm_(p.T, y, beta=a, alpha=1 - a)
 
     def _largest_wrong(self, theta: Tensor, mean: Tensor, v: Tensor) -> float:
         """The largest |M̄| whose sign is not that of θ (or where θ = 0)."""
@@ -143,7 +160,10 @@ class MSASolver(Solver):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Discrete weights and M̄ move after all that may give an iteration up: copies would cost as much as a step."""
+        """Discrete weights and M̄ move after all that can be foreseen: copies of them would cost as much as a step.
+
+        After an error in between, as for want of memory, the solver is not `intact`.
+        """
         generator, adam = self._sampler.generator.get_state(), remembered(self._adam)
         kept = [(tensor, tensor.clone()) for tensor in (self._real.data, *self.network.buffers())]
         try:

@@ -56,10 +56,11 @@ class SQHSolver(TrialSolver):
         return Step(before, before, eps_hat, trials[-1].eps, 0.0, tuple(trials))
 
     def _with_flips(self, step: Step, start: Start) -> Step:
-        """What a step from `start` to the present controls, with discrete weights, did to them and to H."""
-        change = self.controls.flat - start.u
-        flips = [torch.count_nonzero(change[piece]) for piece in self.controls.slices[: len(self.controls.sizes)]]
-        gain = float(sum64(start.F * change)) - (step.after.penalty - step.before.penalty)
+        """What a step from `start` to the present controls did to the discrete weights, and what these gained."""
+        counted = slice(self.controls.counted)
+        change = self.controls.flat[counted] - start.u[counted]
+        flips = [torch.count_nonzero(piece) for piece in change.split(self.controls.sizes)]
+        gain = float(sum64(start.F[counted] * change)) - (step.after.penalty - step.before.penalty)
         return step._replace(flips=tuple(torch.stack(flips).tolist()), gain=gain)
 
     def _reason_to_end(self, step: Step) -> Ending | None:

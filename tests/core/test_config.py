@@ -25,14 +25,16 @@ positive = st.floats(0, 1e6, exclude_min=True)
 @st.composite
 def configs(draw: st.DrawFn) -> RunConfig:
     method = METHODS[name := draw(st.sampled_from([*METHODS]))]
-    weights = draw(st.sampled_from(["real", *ADMISSIBLE]))
-    discrete = method.weights != "real" or ("weights" in method.settings and weights != "real")
+    weights = draw(st.sampled_from(["real", *ADMISSIBLE])) if "weights" in method.settings else "real"
+    discrete = method.weights != "real" or weights != "real"
     network = draw(st.sampled_from([name for name, facts in NETWORKS.items() if facts.discrete or not discrete]))
     layers = len(NETWORKS[network].widths)
     if most := NETWORKS[network].most_layers:
         layers = draw(st.integers(1, most))
     widths = st.none() | st.tuples(*[st.integers(1, 500)] * layers)
     continues = "rho_start" in method.settings
+    penalties = ["l0", "elastic-net"] if continues else [*PENALTIES]
+    penalties = ["none"] if method.smooth and discrete else penalties
     return draw(
         st.builds(
             RunConfig,
@@ -46,7 +48,7 @@ def configs(draw: st.DrawFn) -> RunConfig:
             averaging=st.none() | st.floats(0, 1, exclude_max=True),
             averaging_decay=st.floats(0, 1, exclude_min=True),
             threshold=st.none() | st.floats(0, 1, exclude_max=True),
-            penalty=st.sampled_from(["l0", "elastic-net"] if continues else [*PENALTIES]),
+            penalty=st.sampled_from(penalties),
             alpha=st.just(1.0) if method.smooth else st.floats(0, 1),
             rho=positive if continues else st.floats(0, 1e6),
             method=st.just(name),
@@ -80,7 +82,7 @@ def test_json_round_trip(config: RunConfig) -> None:
     [
         ({"alpha": 1.5}, "alpha must be at least 0 and at most 1, not 1.5."),
         ({"alpha": float("nan")}, "alpha must be"),
-        ({"rho": float("inf")}, "rho must be at least 0, not inf."),
+        ({"rho": float("inf")}, "rho must be at least 0 and at most 1e+30, not inf."),
         ({"mu": 1}, "mu must be above 1, not 1.0."),
         ({"zeta": 0}, "zeta must be above 0"),
         ({"eta": -1e-9}, "eta must be above 0"),
@@ -100,7 +102,7 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({"device": "mps", "dtype": "float64"}, "no float64"),
         ({"class_weights": 1}, "class_weights must be true or false, not 1."),
         ({"seed": -1}, "seed must be at least 0"),
-        ({"rho": 10**400}, "rho must be at least 0, not inf."),
+        ({"rho": 10**400}, "rho must be at least 0 and at most 1e+30, not inf."),
         ({"eps0": 1e-40}, "eps0 must be at least 1e-12"),
         ({"loss": "hinge"}, "loss must be one of cross-entropy, squared-hinge, not 'hinge'."),
         ({"weights": "ternery"}, "weights must be one of real, binary, ternary, not 'ternery'."),
@@ -151,16 +153,18 @@ class TestDiscreteWeights:
 @pytest.mark.parametrize("weights", ["real", *ADMISSIBLE])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_admissible_set_is_that_of_the_method_or_of_the_field(method: str, weights: str) -> None:
-    config, facts = RunConfig(network="mlp", method=method, weights=weights, penalty="none"), METHODS[method]
-    if "weights" in facts.settings:
-        assert (config.admissible, facts.weights) == (weights, "real")
+    settings, facts = {"network": "mlp", "method": method, "penalty": "none"}, METHODS[method]
+    if "weights" in facts.settings or weights == "real":
+        assert RunConfig(weights=weights, **settings).admissible in (weights, facts.weights)
     else:
-        assert config.admissible == facts.weights, "whatever the field says"
+        with pytest.raises(ConfigError, match=f"trains {facts.weights} weights: leave weights at real"):
+            RunConfig(weights=weights, **settings)
 
 
-def test_methods_that_do_not_read_the_field_keep_their_networks() -> None:
-    config = RunConfig(method="sr2", weights="binary", regularise_batch_norm=True)
-    assert (config.admissible, config.network) == ("real", "lenet5")
+@pytest.mark.parametrize("method", ["binary-connect", "binary-connect-stochastic", "ternary-connect"])
+def test_methods_with_hidden_real_weights_know_no_penalty(method: str) -> None:
+    with pytest.raises(ConfigError, match="knows no penalty: choose none"):
+        RunConfig(network="mlp", method=method, penalty="elastic-net", alpha=1.0)
 
 
 @pytest.mark.parametrize(

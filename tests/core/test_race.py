@@ -74,13 +74,20 @@ def test_a_network_with_biases_suits_methods_with_real_weights(method: str) -> N
     if METHODS[method].weights == "real":
         assert suited(RunConfig(), method).network == "lenet5"
     else:
-        with pytest.raises(ConfigError, match="Discrete weights need a network with batch normalisation"):
+        with pytest.raises(ConfigError, match="Discrete weights need a network without biases"):
             suited(RunConfig(), method)
 
 
 def test_rivals_that_do_not_read_the_discrete_set_take_real_weights() -> None:
     discrete = RunConfig(network="mlp", weights="ternary")
     assert [suited(discrete, name).admissible for name in ("sqh", "sr2", "msa-binary")] == ["ternary", "real", "binary"]
+    assert suited(discrete, "binary-connect").penalty == "none"
+
+
+def test_against_msa_bsqh_trains_weights_of_the_same_set() -> None:
+    base = RunConfig(network="mlp", method="msa-ternary", alpha=0.0, rho=1e-7)
+    found = contestants(base, True, [5], ["msa-ternary", "adam"])
+    assert [config.admissible for config in found] == ["ternary", "ternary", "ternary", "real"]
 
 
 def test_without_a_quadratic_part_smooth_rivals_have_no_penalty() -> None:

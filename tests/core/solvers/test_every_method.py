@@ -19,7 +19,7 @@ from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
 from bsqh_core.export import load_sparse, onnx_bytes, records_csv, result_json, sparse_bytes, trained_network
 from bsqh_core.history import History
-from bsqh_core.methods import METHODS
+from bsqh_core.methods import METHODS, Method
 from bsqh_core.objective import ForwardSweep
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.records import State
@@ -44,10 +44,14 @@ FACTS = {variant: METHODS[settings["method"]] for variant, settings in VARIANTS.
 
 DISCRETE = [name for name, settings in VARIANTS.items() if "weights" in settings or FACTS[name].weights != "real"]
 
-PENALTIES_OF = {
-    variant: [("l0", 1.0), ("none", 0.5)] if facts.smooth else [(p, 0.5) for p in PENALTIES]
-    for variant, facts in FACTS.items()
-}
+
+def _penalties(facts: Method) -> list[tuple[str, float]]:
+    if not facts.smooth:
+        return [(penalty, 0.5) for penalty in PENALTIES]
+    return [("none", 0.5)] + [("l0", 1.0)] * (facts.weights == "real")
+
+
+PENALTIES_OF = {variant: _penalties(facts) for variant, facts in FACTS.items()}
 """Penalties, and shares of their quadratic part, that a method declares that it can do."""
 
 CASES = [(variant, penalty, alpha) for variant, found in PENALTIES_OF.items() for penalty, alpha in found]
