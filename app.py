@@ -30,6 +30,7 @@ page = router(
         st.Page("pages/runs.py", title="Runs", icon=":material/database:"),
         st.Page("pages/paper.py", title="Paper", icon=":material/fact_check:"),
         st.Page("pages/scoreboard.py", title="Scoreboard", icon=":material/leaderboard:"),
+        st.Page("pages/selection.py", title="Selection dynamics", icon=":material/waves:"),
     ],
 )
 audience_bar()

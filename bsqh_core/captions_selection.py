@@ -8,6 +8,14 @@ import numpy as np
 
 from bsqh_core.selection import Convergence, Growth
 
+_ROUNDING = 1e-6
+"""Real parts below this share of the numerical range may be rounding: next to a Jordan block its root remains."""
+
+
+def unstable(values: np.ndarray, boundary: np.ndarray) -> np.ndarray:
+    """Which eigenvalues (M,) of B, with this numerical range, have a negative real part that is seen; (M,), bool."""
+    return values.real < -_ROUNDING * np.abs(boundary).max(initial=0.0)
+
 
 def describe_state(name: str, values: np.ndarray, at: float) -> str:
     """A function on Y at one time; any shape."""
@@ -34,20 +42,19 @@ def describe_growth(norms: np.ndarray, growth: Growth | None) -> str:
     return f"The norm of f goes from {norms[0]:.3g} to {norms[-1]:.3g}.{law}"
 
 
-def describe_spectrum(values: np.ndarray) -> str:
-    """What `spectrum_figure` shows: eigenvalues (M,), complex."""
-    size = float(np.abs(values).max())
-    unstable = int((values.real < -1e-9 * size).sum())
+def describe_spectrum(values: np.ndarray, boundary: np.ndarray) -> str:
+    """What `spectrum_figure` shows: eigenvalues (M,) and the boundary of the numerical range (K,), complex."""
+    growing = unstable(values, boundary).sum()
     return (
         f"{len(values):,} eigenvalues of B in the complex plane, real parts from {values.real.min():.3g} to "
-        f"{values.real.max():.3g}; with negative real part, where u = 0 is unstable: {unstable:,}."
+        f"{values.real.max():.3g}; with negative real part, where u = 0 is unstable: {growing:,}."
     )
 
 
 def describe_convergence(lines: Mapping[str, Convergence]) -> str:
     """What `convergence_figure` shows."""
     return " ".join(
-        f"{name}: the error falls from {found.errors[0]:.2g} to {found.errors[-1]:.2g} between {found.counts[0]:,} and "
+        f"{name}: the error goes from {found.errors[0]:.2g} at {found.counts[0]:,} to {found.errors[-1]:.2g} at "
         f"{found.counts[-1]:,}" + (f", with order {found.order:.2f}." if found.order is not None else ".")
         for name, found in lines.items()
     )

@@ -1,5 +1,5 @@
 """Plotly figures as plain dictionaries: of one run (`run`, `weights`), of runs side by side (`comparison`), of what was
-measured of HB25's experiments (`paper`), and of all methods (`scoreboard`).
+measured of HB25's experiments (`paper`), of all methods (`scoreboard`), and of the continuum network (`selection`).
 
 A figure is {"data": [...], "layout": {...}} and serialises to JSON as it is; numbers travel as base64
 float32 (`{"dtype": "f4", "bdata": ...}`, which plotly.js reads). Fonts and the colours of text and
@@ -22,6 +22,15 @@ from bsqh_core.figures.run import (
     sparsity_figure,
 )
 from bsqh_core.figures.scoreboard import scoreboard_figure
+from bsqh_core.figures.selection import (
+    convergence_figure,
+    energy_figure,
+    growth_figure,
+    profile_figure,
+    snapshot_figure,
+    space_time_figure,
+    spectrum_figure,
+)
 from bsqh_core.figures.weights import flips_figure, gain_figure, histogram_figure
 
 __all__ = [
@@ -32,18 +41,25 @@ __all__ = [
     "comparison_figure",
     "confusion_figure",
     "contestant_style",
+    "convergence_figure",
+    "energy_figure",
     "epsilon_figure",
     "flips_figure",
     "gain_figure",
+    "growth_figure",
     "histogram_figure",
     "learning_curves_figure",
     "loss_figure",
     "pareto_figure",
+    "profile_figure",
     "recall_figure",
     "run_figures",
     "scaled",
     "scoreboard_figure",
+    "snapshot_figure",
+    "space_time_figure",
     "sparsity_figure",
+    "spectrum_figure",
     "visible_rows",
     "with_x_end",
 ]

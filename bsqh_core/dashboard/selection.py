@@ -1,0 +1,276 @@
+"""What the Selection page shows of a problem: the state as it moves, energy, growth, spectrum, verdict, and limits."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from bsqh_core import captions_selection as captions
+from bsqh_core import figures
+from bsqh_core.dashboard.address import write_address
+from bsqh_core.dashboard.live_plot import live_plot
+from bsqh_core.dashboard.selection_form import Form, key_of
+from bsqh_core.dashboard.selection_problem import Analysis, Chosen, Limits, Problem, Solution, analysed, limits, solved
+from bsqh_core.dashboard.share import share_button
+from bsqh_core.errors import UserError
+from bsqh_core.selection import Verdict
+from bsqh_core.titles import plain
+
+_TICK_SECONDS = 0.25
+_PLAY_SECONDS = 8.0
+_AT, _PLAYING, _SINCE = key_of("t"), key_of("playing"), key_of("since")
+_LAST, _MEASURED = key_of("last"), key_of("measured")
+_STEPPERS = {"euler": "Euler", "rk4": "RK4"}
+_HEIGHT = 340
+
+
+def explorer(form: Form) -> None:
+    """Everything about the problem of the form; where it cannot be computed, why, and the last one that could."""
+    problem = _computable(form)
+    if problem is None:
+        write_address(**form.words)
+        return
+    playing = bool(st.session_state.get(_PLAYING))
+    analysis = _analysis(problem)
+    _verdict(analysis)
+    st.fragment(_moving, run_every=_TICK_SECONDS if playing else None)(problem, form.words)
+    solution = _solution(problem)
+    left, right = st.columns(2)
+    with left:
+        _energy(solution)
+    with right:
+        _growth(solution)
+    _spectrum(analysis)
+    _depth_and_width(problem)
+
+
+def _computable(form: Form) -> Problem | None:
+    """The problem of the form, or else the last one that could be computed; None if there is none."""
+    problem, complaint = form.problem, form.complaint
+    if problem is not None:
+        try:
+            _solution(problem)
+            _analysis(problem)
+        except UserError as error:
+            complaint = str(error)
+    if not complaint:
+        st.session_state[_LAST] = problem
+        return problem
+    st.error(plain(complaint), icon=":material/error:")
+    last: Problem | None = st.session_state.get(_LAST)
+    if last is not None:
+        st.caption("Below is the last problem that could be computed.")
+    return last
+
+
+# Keyed by the problem; one that cannot be computed says so each time.
+@st.cache_data(show_spinner=False, max_entries=50)
+def _solution(problem: Problem) -> Solution:
+    return solved(problem)
+
+
+def _analysis(problem: Problem) -> Analysis:
+    """What does not depend on how the problem is integrated is computed once."""
+    return _analysis_of(replace(problem, state=Chosen("constant"), stepper="euler", T=1.0, L=5))
+
+
+@st.cache_data(show_spinner=False, max_entries=50)
+def _analysis_of(problem: Problem) -> Analysis:
+    return analysed(problem)
+
+
+@st.cache_data(show_spinner="Computing networks of several depths and widths …", max_entries=50)
+def _limits(problem: Problem) -> Limits:
+    return limits(problem, _STEPPERS)
+
+
+# --- the verdict ---
+
+
+def _verdict(analysis: Analysis) -> None:
+    found = analysis.verdict
+    if found is None:
+        st.info(
+            "**No verdict:** a or b changes in time, and LM19's statements are about constant ones. The spectrum below "
+            "is that of B at t = 0.",
+            icon=":material/schedule:",
+        )
+        return
+    boxes = {
+        "stable": (st.success, ":material/check_circle:"),
+        "unstable": (st.warning, ":material/trending_up:"),
+        "undecided": (st.info, ":material/help:"),
+    }
+    draw, icon = boxes[found.outcome]
+    draw(f"**u = 0 is {_WORDS[found.outcome]}.** {_of(found)}  \n{plain(analysis.steady)}", icon=icon)
+
+
+_WORDS = {"stable": "stable", "unstable": "unstable", "undecided": "not decided"}
+
+
+def _of(found: Verdict) -> str:
+    return plain(f"{found.sentence} ({found.theorem})")
+
+
+# --- what moves ---
+
+
+def _moving(problem: Problem, words: dict[str, tuple[str, str]]) -> None:
+    """The slider over time, and the pictures that it moves, by hand or by itself."""
+    solution = _solution(problem)
+    playing = bool(st.session_state.get(_PLAYING))
+    at = _position(problem.T)
+    st.session_state[_AT] = at
+    button, slider, share = st.columns([2, 8, 3], vertical_alignment="bottom")
+    with button:
+        label, icon = ("Pause", "pause") if playing else ("Play", "play_arrow")
+        if st.button(label, icon=f":material/{icon}:", key=key_of("toggle"), width="stretch", type="primary"):
+            _toggle(problem.T)
+            st.rerun()  # as a whole: the interval of a fragment is fixed
+    with slider:
+        help_t = "The depth at which the profile is drawn; the dotted line in the picture of all times."
+        st.slider("Shown at time t", 0.0, problem.T, step=problem.T / 100, key=_AT, on_change=_from_here, help=help_t)
+    with share:
+        share_button("selection")
+    if playing and at >= problem.T:
+        st.session_state[_PLAYING] = False
+        st.rerun()
+    row = int(np.abs(solution.times - at).argmin())
+    if problem.dimension == 1:
+        _pictures(solution, row, playing)
+    else:
+        _snapshots(solution, row)
+    if not playing:  # each change of the address is a step of the browser's history
+        write_address(**words)
+
+
+def _position(T: float) -> float:
+    """Where the slider stands now: where it was put, and while it plays the further the longer ago."""
+    at = min(st.session_state.get(_AT, T), T)
+    if st.session_state.get(_PLAYING):
+        start, since = st.session_state[_SINCE]
+        at = min(T, start + (time.monotonic() - since) / _PLAY_SECONDS * T)
+    return round(100 * at / T) * T / 100
+
+
+def _toggle(T: float) -> None:
+    at = st.session_state[_AT]
+    st.session_state[_PLAYING] = not st.session_state.get(_PLAYING)
+    st.session_state[_SINCE] = (0.0 if at >= T else at, time.monotonic())
+
+
+def _from_here() -> None:
+    """The slider was moved: go on from there."""
+    st.session_state[_SINCE] = (st.session_state[_AT], time.monotonic())
+
+
+def _pictures(solution: Solution, row: int, playing: bool) -> None:
+    y, t = solution.y[:, 0], float(solution.times[row])
+    left, right = st.columns(2)
+    with left:
+        st.markdown("##### All neurons at all times")
+        # While it plays the line is away: a heat map is slow to draw, and one that has not changed is not drawn again.
+        figure = figures.space_time_figure(solution.times, y, solution.f, None if playing else t)
+        alt = captions.describe_space_time(solution.times, solution.f)
+        live_plot(figure, key="selection_space_time", alt=alt, height=_HEIGHT)
+        st.caption("One row is one neuron $y$ as it goes through the layers, one column the state after the layer $t$.")
+    with right:
+        st.markdown(f"##### The state at t = {t:.3g}")
+        figure = figures.profile_figure(y, solution.f, solution.u, row)
+        alt = " ".join(captions.describe_state(name, getattr(solution, name)[row], t) for name in ("f", "u"))
+        live_plot(figure, key="selection_profile", alt=alt, height=_HEIGHT)
+        st.caption("The input $u = a - Bf$ says where $f$ moves: up where it is positive, down where it is negative.")
+
+
+def _snapshots(solution: Solution, row: int) -> None:
+    t, side = float(solution.times[row]), math.isqrt(len(solution.y))
+    said = {"f": "The state f", "u": "Its input u = a − B f"}
+    for column, (name, title) in zip(st.columns(2), said.items(), strict=True):
+        every = getattr(solution, name)
+        with column:
+            st.markdown(f"##### {title} at t = {t:.3g}")
+            figure = figures.snapshot_figure(every[row].reshape(side, side), float(np.abs(every).max()), name)
+            alt = captions.describe_state(name, every[row], t)
+            live_plot(figure, key=f"selection_snapshot_{name}", alt=alt, height=_HEIGHT)
+    st.caption("Each pixel is a neuron $y = (y_1, y_2)$. The colours mean the same at all times $t$.")
+
+
+# --- along t, and the operator ---
+
+
+def _energy(solution: Solution) -> None:
+    st.markdown("##### Energy")
+    alt = captions.describe_energy(solution.energy)
+    live_plot(figures.energy_figure(solution.steps, solution.energy), key="selection_energy", alt=alt, height=_HEIGHT)
+    # With a bound B_s >= 0, and then the energy of the limit cannot rise.
+    rises = solution.bound is not None and solution.energy[-1] > 1.001 * solution.energy[0]
+    st.caption(
+        r"$\int \Sigma(u)\,dy$ with $\Sigma' = \sigma$. Where $B_s = \frac12(B + B^\top) \ge 0$ and $a$, $b$ are "
+        "constant it never increases (LM19 Theorem 3.2)"
+        + (", but here **the steps are too long** for that: take a larger depth L, or RK4." if rises else ".")
+    )
+
+
+def _growth(solution: Solution) -> None:
+    st.markdown("##### Growth")
+    figure = figures.growth_figure(solution.steps, solution.norms, solution.growth, solution.bound)
+    alt = captions.describe_growth(solution.norms, solution.growth)
+    live_plot(figure, key="selection_growth", alt=alt, height=_HEIGHT)
+    law = plain(solution.growth.sentence) if solution.growth else "Neither a power of t nor an exponential fits."
+    bound = r" No state can grow faster than the dotted line (LM19 Proposition 3.5)." if solution.bound else ""
+    st.caption(rf"$\|f\|$ is the norm in $L^2(Y)$; the law is fitted to the second half. {law}{bound}")
+
+
+def _spectrum(analysis: Analysis) -> None:
+    st.markdown("##### Spectrum of B")
+    figure = figures.spectrum_figure(analysis.eigenvalues, analysis.boundary)
+    alt = captions.describe_spectrum(analysis.eigenvalues, analysis.boundary)
+    left, right = st.columns(2, vertical_alignment="center")
+    with left:
+        live_plot(figure, key="selection_spectrum", alt=alt, height=_HEIGHT)
+    right.caption(
+        r"Near $u = 0$ the input obeys $u_t = -\sigma'(0)\,B u$: an eigenvalue $\lambda$ of $B$ lets its part of $u$ "
+        r"go like $e^{-\sigma'(0)\lambda t}$, and one with negative real part, in the shaded half, lets it grow."
+    )
+    right.caption(
+        r"The numerical range $\{(Bv, v) : \|v\| = 1\}$ holds all eigenvalues. Where all of it lies right of 0, "
+        r"$B_s \ge 0$; where it reaches further left than they do, $u$ may grow at first though it dies out in the end."
+    )
+
+
+# --- depth and width ---
+
+
+def _depth_and_width(problem: Problem) -> None:
+    st.subheader("Depth and width", anchor=False)
+    st.markdown(
+        r"How far is a network of $L$ layers and $M$ neurons from its limit? Euler's error falls like $1/L$ (LM19 "
+        r"Theorem 2.1), that of RK4 like $1/L^4$ where $\sigma$ is smooth, and the midpoint rule's like $1/M^2$ where "
+        r"$a$, $b$ and $f(\cdot, 0)$ are (in two dimensions, of cells along an axis)."
+    )
+    if st.session_state.get(_MEASURED) != problem:
+        if not st.button("Measure it", icon=":material/straighten:", key=key_of("measure")):
+            return
+        st.session_state[_MEASURED] = problem
+    try:
+        found = _limits(problem)
+    except UserError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    side = "width M" if problem.dimension == 1 else "cells along an axis"
+    shown = (("depth", "depth L", found.depth), ("width", side, {"midpoint rule": found.width}))
+    for column, (name, x_title, lines) in zip(st.columns(2), shown, strict=True):
+        with column:
+            st.markdown(f"##### Error against the {name}")
+            figure = figures.convergence_figure(lines, x_title)
+            alt = captions.describe_convergence(lines)
+            live_plot(figure, key=f"selection_by_{name}", alt=alt, height=_HEIGHT)
+    st.caption(
+        r"$\|f - f_\infty\|$ at $T$ in $L^2(Y)$: against an adaptive solver to eleven digits on the same cells (left), "
+        "and against cells cut in three (right). The orders are slopes over all points above rounding. Steps in $y$ "
+        "lower the order of the width."
+    )
