@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bsqh_core.arithmetic import widened
+from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Split
 from bsqh_core.records import EvaluationRecord, Histogram
 from bsqh_core.solvers import Solver
@@ -61,7 +62,8 @@ def evaluate(solver: Solver) -> list[EvaluationRecord]:
     with solver.objective.at_work():
         full = solver.objective.full(solver.dataset.train) if solver.config.full_objective else None
         found = [_evaluate(solver, name, split, full) for name, split in held_out.items() if split is not None]
-        return [replace(record, histograms=histograms(solver)) for record in found[:1]] + found[1:]
+        drawn = histograms(solver) if has_histograms(solver.iteration, solver.config) else ()
+        return [replace(record, histograms=drawn) for record in found[:1]] + found[1:]
 
 
 def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | None) -> EvaluationRecord:
@@ -79,6 +81,17 @@ def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | N
         sparsity_by_layer=tuple(map(sparsity, nonzeros, controls.sizes)),
         full_objective=full_objective,
     )
+
+
+def has_histograms(iteration: int, config: RunConfig) -> bool:
+    """Whether an evaluation after so many iterations comes with histograms: of n evaluations some 64 log₂(n / 64) do.
+
+    All of the first 127 and the last, every other one of the next 128, every fourth of the next 256, and so on: they
+    are kept in memory as long as the run is shown.
+    """
+    n, rest = divmod(iteration, config.evaluate_every)
+    step = 2 ** max((n // 64).bit_length() - 1, 0)
+    return n % step == 0 or rest != 0 or iteration >= config.iterations
 
 
 def histograms(solver: Solver) -> tuple[Histogram, ...]:

@@ -124,7 +124,8 @@ class EvaluationRecord:
     full_objective : float | None
         J_B over the whole training set, when the configuration asks for it.
     histograms : tuple[Histogram, ...]
-        Of each counted layer, in network order; empty if another split was evaluated before at the same parameters.
+        Of each counted layer, in network order; empty if another split was evaluated before at the same parameters,
+        and in long runs at most evaluations (`metrics.has_histograms`).
     """
 
     iteration: int

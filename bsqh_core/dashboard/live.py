@@ -234,6 +234,8 @@ def charts(run: StoredRun, history: History, whole: History | None = None) -> No
             alt = f"{title}. {captions.describe(history, kind)}"
             shown = figure if kind == "histogram" else figures.with_x_end(figure, x_end)
             live_plot(shown, key=f"{kind}_{run.uid}", alt=alt, height=340)
+            if kind == "histogram" and (drawn_at := history.last_histograms()):
+                st.caption(f"After {drawn_at.iteration:,} iterations.")
             if kind == "flips" and (why := captions.why_unsettled(run.config)):
                 st.caption(why)
     confusion(run, history)

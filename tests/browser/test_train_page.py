@@ -13,6 +13,9 @@ from helpers import npz_bytes, wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
 
+LONG = "/train?iterations=100000"
+"""A run that does not end by itself while a slow machine looks at it."""
+
 
 def metric(page, label: str) -> str:
     """The value on the tile of that name."""
@@ -44,7 +47,7 @@ def errors() -> list[str]:
 
 def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) -> None:
     base = serve(APP)
-    page = open_page(f"{base}/")
+    page = open_page(f"{base}{LONG}")
     page.on("pageerror", lambda error: errors.append(str(error)))
     seconds = start(page)
     measured(f"seconds from Start to the first numbers: {seconds:.1f}")
@@ -80,7 +83,7 @@ def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) ->
 
 
 def test_zoom_survives_the_refreshes_of_the_real_page(serve, open_page) -> None:
-    page = open_page(f"{serve(APP)}/train")  # the first visit to a fresh server, by the page's own address
+    page = open_page(f"{serve(APP)}{LONG}")  # the first visit to a fresh server, by the page's own address
     start(page)
     wait_until(lambda: iterations(page) > 12, "some curve")
     chart = page.locator(".js-plotly-plot").first
@@ -99,7 +102,7 @@ def test_zoom_survives_the_refreshes_of_the_real_page(serve, open_page) -> None:
 
 
 def test_a_second_start_queues_and_is_shown(serve, open_page) -> None:
-    page = open_page(f"{serve(APP)}/")
+    page = open_page(f"{serve(APP)}{LONG}")
     start(page)
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Waiting for 1 other run").wait_for()

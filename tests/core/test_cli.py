@@ -57,7 +57,7 @@ def test_discrete_weights(capsys: pytest.CaptureFixture) -> None:
     assert (config.admissible, config.threshold, config.loss) == ("ternary", 0.3, "squared-hinge")
     assert 0 < result["nonzeros"] < result["parameters"] == 784 * 12 + 12 * 10 + 10 * 10
     assert main([*arguments, "--network", "lenet5", "--widths", "3", "4", "10", "8"]) == 2
-    assert "choose one of mlp, convnet, lenet5-bn" in capsys.readouterr().err
+    assert "choose one of MLP without biases (mlp), ConvNet" in capsys.readouterr().err
 
 
 def test_words(capsys: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from bsqh_core import Dataset, RunConfig, build_solver
 from bsqh_core.discrete import ADMISSIBLE
-from bsqh_core.metrics import BINS, auc, confusion_matrix, evaluate, histograms
+from bsqh_core.metrics import BINS, auc, confusion_matrix, evaluate, has_histograms, histograms
 from helpers import make_dataset
 
 evaluator = pytest.importorskip("medmnist.evaluator")
@@ -144,3 +145,14 @@ def test_without_held_out_data_there_are_no_metrics() -> None:
     data = make_dataset()
     bare = Dataset.from_arrays(train=(data.train.x, data.train.y))
     assert evaluate(build_solver(RunConfig(widths=(3, 4, 10, 8), device="cpu"), bare)) == []
+
+
+def test_long_runs_have_histograms_at_ever_fewer_evaluations() -> None:
+    config = RunConfig(evaluate_every=10, iterations=10**6)
+    found = [n for n in range(1, 1001) if has_histograms(10 * n, config)]
+    assert found[:127] == list(range(1, 128))
+    assert found[127:191] == list(range(128, 256, 2))
+    assert found[191:255] == list(range(256, 512, 4))
+    assert has_histograms(10_011, config), "stopped between two"
+    assert has_histograms(5550, replace(config, iterations=5550)), "the last one"
+    assert sum(has_histograms(10 * n, config) for n in range(1, 10**5)) < 1000
