@@ -88,7 +88,7 @@ def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) ->
     page.get_by_role("button", name="Resume").wait_for()
     page.get_by_role("button", name="Resume").click()
 
-    page.get_by_role("button", name="Stop").click()
+    wait_until(lambda: pressed(page, "Stop", "Resume"), "the stop")
     page.get_by_text("as asked").wait_for()
     other.get_by_text("as asked").wait_for()
     assert page.get_by_role("button", name="Pause").count() == 0
@@ -134,12 +134,11 @@ def test_an_uploaded_file_is_refused_or_trained(serve, open_page, tmp_path) -> N
     page.get_by_text("mine.npz is not an .npz file").wait_for()
     upload.set_input_files({"name": "mine.npz", "mimeType": "application/zip", "buffer": npz_bytes()})
     page.get_by_text("mine.npz is not an .npz file").wait_for(state="hidden")
-    page.get_by_role("spinbutton", name="Iterations", exact=True).fill("1000000")  # so that it is there to be stopped
+    page.get_by_role("spinbutton", name="Iterations", exact=True).fill("20")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("40 training images").wait_for()
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_text("as asked").wait_for()
+    page.get_by_text("Finished: 20 iterations are done.").wait_for()
 
 
 @pytest.mark.parametrize(("name", "status"), [("127.0.0.1", 101), ("localhost", 101), ("evil.example", 403)])
