@@ -23,7 +23,7 @@ def load_svhn(directory: Path, download: bool) -> Dataset:
     """
     published = published_by_torchvision("SVHN", TITLE)
     try:
-        from scipy.io import loadmat  # type: ignore[import-untyped]
+        from scipy.io import loadmat
     except ImportError:
         raise DataError(f"{TITLE} needs scipy: pip install scipy") from None
     files = []

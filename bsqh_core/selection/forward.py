@@ -143,7 +143,7 @@ def reference(dynamics: Dynamics, f_I: Tensor, T: float, L: int) -> Tensor:
 
 
 def _integrated(dynamics: Dynamics, f: Tensor, times: np.ndarray, step: int) -> Tensor:
-    from scipy.integrate import solve_ivp  # type: ignore[import-untyped, unused-ignore]
+    from scipy.integrate import solve_ivp
 
     calls = 0
 

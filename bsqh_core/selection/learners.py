@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -108,8 +109,9 @@ class Learner(Iterator[LearningRecord]):
         self.controls, self.cost = step.controls, step.cost
         return self._record(old, J_before, step)
 
+    @abstractmethod
     def _iterate(self) -> Step:
-        raise NotImplementedError
+        """The next controls."""
 
     def _record(self, old: Controls, J_before: float, step: Step) -> LearningRecord:
         new, box = step.controls, self.problem.box
@@ -149,12 +151,13 @@ class LineSearch(Learner):
         super().__init__(problem, start)
         self._strategy = STRATEGIES[method](eps0, zeta, omega)
 
+    @abstractmethod
     def _trial(self, swept: Sweep, slope: Controls, eps: float) -> Controls:
         """Controls to try: from the sweep and the L² gradient at the present ones."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _eta(self, eps: float) -> float:
-        raise NotImplementedError
+        """η of the acceptance J(new) − J ≤ −η ‖Δ‖²."""
 
     def _gain(self, swept: Sweep, new: Controls) -> float:
         return math.nan

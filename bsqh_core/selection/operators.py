@@ -147,7 +147,7 @@ def eigenvalues_with_errors(A: Tensor, norm: float) -> tuple[np.ndarray, np.ndar
     Eigenvalue i moves by at most the change divided by |y_i · x_i|, its left and right unit eigenvectors, to first
     order; next to a Jordan block that is far, and the sign of a real part then says nothing.
     """
-    from scipy.linalg import eig  # type: ignore[import-untyped, unused-ignore]
+    from scipy.linalg import eig
 
     if not len(A):
         return np.zeros(0, dtype=complex), np.zeros(0)

@@ -49,7 +49,7 @@ class PAM(Learner):
 
     def _minimised(self, old: Controls, reached: Cost, names: tuple[str, ...]) -> tuple[Controls, Cost]:
         """The controls with one block moved, and their cost; or the old ones."""
-        from scipy.optimize import minimize  # type: ignore[import-untyped, unused-ignore]
+        from scipy.optimize import minimize
 
         block = Block(self.problem, old, names)
         result = minimize(

@@ -39,7 +39,8 @@ def least_by_reach(learning: LearningProblem) -> float:
         for _ in range(learning.L):
             v = v + learning.tau * torch.tanh(best(a - b * v for a in (a_low, a_high) for b in (b_low, b_high)))
         ends.append(float(v))
-    target = float(learning.terminal.target)  # type: ignore[attr-defined]
+    assert isinstance(learning.terminal, Regression)
+    target = float(learning.terminal.target)
     return 0.5 * max(target - ends[0], ends[1] - target, 0.0) ** 2
 
 
