@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from bsqh_core.augmentation import EPS_MAX, EPS_MIN
-from bsqh_core.datasets import DATASETS
+from bsqh_core.conflicts import conflicts
 from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
 from bsqh_core.fields import FieldSpec, setting
@@ -19,9 +19,13 @@ from bsqh_core.losses import LOSSES
 from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
+from bsqh_core.selection import ACTIVATIONS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("float32", "float64")
+
+ARCHITECTURE_SETTINGS = tuple(dict.fromkeys(name for item in NETWORKS.values() for name in item.settings))
+"""Fields of `RunConfig` that only some networks read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +73,25 @@ class RunConfig:
         least=1,
         most=4096,
     )
+    activation: str = setting(
+        str, "tanh", "σ", "Activation of a selection network (LM19 2.2).", choices=lambda: ACTIVATIONS
+    )
+    horizon: float = setting(
+        float, 2.0, "T", "End of time of a selection network: its steps have the length T/L.", above=0, most=100
+    )
+    depth: int = setting(int, 10, "L", "Depth of a selection network: Euler steps.", least=1, most=200)
+    initial: str = setting(
+        str, "exp(-50*(y-0.5)**2)", "f_I", "Initial state of the data set `profiles`, a formula in y from 0 to 1."
+    )
+    target: str = setting(
+        str, "0.5*sin(2*pi*y)", "f̃", "What f(T) is to become in the data set `profiles`, a formula in y from 0 to 1."
+    )
     loss: str = setting(
         str,
         "cross-entropy",
         "Φ",
-        "Loss of a sample: cross-entropy, or the mean of max(0, 1 − y o)² over the classes, y in ±1 (LH18 D.1).",
+        "Loss of a sample: cross-entropy; the mean of max(0, 1 − y o)² over the classes, y in ±1 (LH18 D.1); half the "
+        "squares of logistic outputs less 0 or 1 (LM19 2.4); or, of `profiles`, half the mean square of f(T) − f̃.",
         choices=lambda: LOSSES,
     )
     penalty: str = setting(
@@ -160,6 +178,24 @@ class RunConfig:
         optional=True,
         least=0,
         below=1,
+    )
+    bound_a: float | None = setting(
+        float,
+        None,
+        "a⁺",
+        "Box of a selection network: |a| is at most this; no limit if empty.",
+        optional=True,
+        above=0,
+        most=1e6,
+    )
+    bound_b: float | None = setting(
+        float,
+        None,
+        "b⁺",
+        "Box of a selection network: |b| is at most this; no limit if empty.",
+        optional=True,
+        above=0,
+        most=1e6,
     )
     zeta: float = setting(
         float,
@@ -281,72 +317,28 @@ class RunConfig:
             if problem:
                 problems[item.name] = problem
         if not problems:
-            problems = self._conflicts()
+            problems = conflicts(self)
         if problems:
             raise ConfigError(problems)
 
-    def _conflicts(self) -> dict[str, str]:
-        """Fields that are fine alone but not together."""
-        problems = {}
-        if self.dataset not in DATASETS and not self.dataset.endswith(".npz"):
-            problems["dataset"] = (
-                f"There is no data set {self.dataset!r}: choose one of {', '.join(DATASETS)}, "
-                "or give the path of an .npz file."
-            )
-        architecture = NETWORKS[self.network]
-        if problem := architecture.problem_with(self.widths):
-            problems["widths"] = f"widths {problem} for {self.network}, like {architecture.widths}."
-        if self.batch_size != "full" and self.batch_size < architecture.least_batch:
-            problems["batch_size"] = (
-                f"Batch normalisation in {architecture.title} needs at least {architecture.least_batch} samples "
-                "in a batch."
-            )
-        if self.dtype == "float64" and self.device == "mps":
-            problems["dtype"] = "MPS devices have no float64: choose dtype float32, or device cpu."
-        if self.batch_size != "full" and self.train_samples is not None and self.batch_size > self.train_samples:
-            problems["batch_size"] = (
-                f"batch_size {self.batch_size} is larger than the {self.train_samples} training images asked for: "
-                "make it smaller, or `full`."
-            )
-        return problems | self._conflicts_of_method()
-
-    def _conflicts_of_method(self) -> dict[str, str]:
-        """What the method declares that it cannot do."""
-        problems, method = {}, METHODS[self.method]
-        for name in ("rho_start", "debias"):
-            if name not in method.settings and getattr(self, name) != type(self).__dataclass_fields__[name].default:
-                problems[name] = f"{name} is not for {method.label}: leave it out, or choose bsqh."
-        if "weights" not in method.settings and self.weights != "real":
-            problems["weights"] = (
-                f"{method.label} trains {method.weights} weights: leave weights at real, or choose bsqh or sqh."
-            )
-        if method.smooth and method.weights != "real" and self.penalty != "none":
-            problems["penalty"] = f"{method.label} knows no penalty: choose none."
-        elif method.smooth and self.penalty != "none" and self.alpha < 1:
-            problems["method"] = (
-                f"{method.label} needs a smooth objective: choose penalty none, or α = 1, "
-                "or a proximal method like prox-sgd."
-            )
-        if method.full_batch and self.batch_size != "full":
-            problems["batch_size"] = f"{method.label} needs the whole training set in each iteration: choose `full`."
-        if self.admissible != "real" and not NETWORKS[self.network].discrete:
-            fitting = ", ".join(f"{item.title} ({name})" for name, item in NETWORKS.items() if item.discrete)
-            problems["network"] = f"Discrete weights need a network without biases: choose one of {fitting}."
-        if self.admissible != "real" and self.regularise_batch_norm:
-            problems["regularise_batch_norm"] = (
-                "With discrete weights the scales and shifts of batch normalisation stay real: turn this off."
-            )
-        if self.rho_start is not None and (self.penalty == "none" or self.rho == 0):
-            problems["rho_start"] = "rho_start needs a penalty, and a ρ above 0 to grow to."
-        if self.rho_start is not None and self.rho_until + self.debias > 1:
-            problems["rho_until"] = "rho_until and debias are shares of the same iterations: together at most 1."
-        return problems
-
     @property
     def admissible(self) -> str:
-        """The set that the weights are trained in: "real", or a name in `ADMISSIBLE`."""
+        """The set that the weights are trained in: "real", "box", or a name in `ADMISSIBLE`."""
         own = METHODS[self.method].weights
-        return self.weights if own == "real" and self.reads("weights") else own
+        if own != "real" or (self.weights != "real" and self.reads("weights")):
+            return self.weights if own == "real" else own
+        bounded = any(self.reads(name) and getattr(self, name) is not None for name in ("bound_a", "bound_b"))
+        return "box" if bounded else "real"
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the weights are trained in one of the sets of `ADMISSIBLE`."""
+        return self.admissible in ADMISSIBLE
+
+    @property
+    def architecture_settings(self) -> dict[str, Any]:
+        """What `build_network` takes beside the widths."""
+        return {name: getattr(self, name) for name in NETWORKS[self.network].settings}
 
     def used(self, name: str) -> Any:
         """The value of a field that the run goes by: the method's usual one if it is empty and the method has one."""
@@ -358,6 +350,12 @@ class RunConfig:
         if name in ("alpha", "rho"):
             return self.penalty != "none"
         if name == "rho_until" and self.rho_start is None:
+            return False
+        if name in ("initial", "target"):
+            return self.dataset == "profiles"
+        if name in ARCHITECTURE_SETTINGS:
+            return name in NETWORKS[self.network].settings
+        if name in ("bound_a", "bound_b") and self.network != "selection":
             return False
         return name not in OWN_SETTINGS or name in METHODS[self.method].settings
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bsqh_core.arithmetic import widened
-from bsqh_core.networks import Network
+from bsqh_core.layers import ControlLayer, Network
 
 
 def flattened(parameter: Tensor) -> Tensor:
@@ -36,8 +36,8 @@ def count_signs(x: Tensor) -> Tensor:
 class Controls:
     """The controls u_0 … u_{L−1} of a network in flat storage that its parameters are views of.
 
-    Writing to `flat` changes the network. Counted controls (penalised, part of Sp) come first,
-    then those of batch normalisation, unless these are to be penalised too.
+    Writing to `flat` changes the network. Counted controls (penalised, part of Sp) come first, then the others: those
+    of batch normalisation, unless these are to be penalised too, and of layers that are free.
 
     Parameters
     ----------
@@ -61,7 +61,10 @@ class Controls:
     """
 
     def __init__(self, network: Network, count_batch_norm: bool = False) -> None:
-        layers = sorted(network.layers, key=lambda layer: layer.is_batch_norm and not count_batch_norm)
+        def is_counted(layer: ControlLayer) -> bool:
+            return layer.penalised and (count_batch_norm or not layer.is_batch_norm)
+
+        layers = sorted(network.layers, key=lambda layer: not is_counted(layer))
         parameters = [parameter for layer in layers for parameter in layer.parameters()]
         self.flat = torch.cat([flattened(parameter.detach()) for parameter in parameters])
         self._parameters = parameters
@@ -71,7 +74,7 @@ class Controls:
 
         dims = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
         self.slices = [slice(a, b) for a, b in pairwise(accumulate(dims, initial=0))]
-        counted = [count_batch_norm or not layer.is_batch_norm for layer in layers]
+        counted = list(map(is_counted, layers))
         self.names = tuple(layer.name for layer, yes in zip(layers, counted, strict=True) if yes)
         self.sizes = tuple(dim for dim, yes in zip(dims, counted, strict=True) if yes)
         self.counted = sum(self.sizes)

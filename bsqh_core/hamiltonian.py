@@ -16,14 +16,15 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from bsqh_core.arithmetic import sum64
 from bsqh_core.controls import flattened, shaped
-from bsqh_core.networks import Affine, ControlLayer, Network, ScaleShift
+from bsqh_core.layers import Affine, ControlLayer, Network, ScaleShift
 from bsqh_core.objective import Loss, Objective
 from bsqh_core.records import IterationRecord
+from bsqh_core.residual import L2Linear
 from bsqh_core.solvers import Solver
 
 
 def forward_sweep(network: Network, x: Tensor) -> list[Tensor]:
-    """States x_0 … x_L of images x (M, C, H, W) in training mode (HB25 4.1 with 6.3); x_L are the logits."""
+    """States x_0 … x_L of images x (M, C, H, W) in training mode (HB25 4.1 with 6.3)."""
     network.train()
     states = [x]
     with torch.no_grad():
@@ -32,12 +33,12 @@ def forward_sweep(network: Network, x: Tensor) -> list[Tensor]:
     return states
 
 
-def terminal_costate(loss: Loss, logits: Tensor, y: Tensor) -> Tensor:
-    """p_L = −∂L_B/∂x_L, i.e. −(1/M) ∇Φ for the unweighted loss; (M, classes)."""
+def terminal_costate(network: Network, loss: Loss, x_L: Tensor, y: Tensor) -> Tensor:
+    """p_L = −∂L_B/∂x_L, i.e. −(1/M) ∇Φ for the unweighted loss of logits x_L; shaped like x_L."""
     with torch.enable_grad():
-        logits = logits.detach().requires_grad_()
-        mean = loss.total(logits, y) / loss.normaliser(y)
-        return -torch.autograd.grad(mean, logits)[0]
+        x_L = x_L.detach().requires_grad_()
+        mean = loss.total(network.readout(x_L), y) / loss.normaliser(y)
+        return -torch.autograd.grad(mean, x_L)[0]
 
 
 def backward_sweep(network: Network, states: Sequence[Tensor], p_L: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -72,6 +73,11 @@ def _affine_adjoint(affine: Affine, y: Tensor, p: Tensor) -> tuple[Tensor, Tenso
         case ScaleShift():
             shape, over = (1, -1) + (1,) * (y.dim() - 2), [i for i in range(y.dim()) if i != 1]
             q, d_weight, d_bias = weight.view(shape) * p, (p * y).sum(over), p.sum(over)
+        case L2Linear():
+            p_u = p[:, -len(weight) :]
+            q = affine.weight_factor * (p_u @ weight)
+            q = q + p[:, : -len(weight)] if affine.carries else q
+            d_weight, d_bias = affine.weight_factor * (p_u.T @ y), affine.bias_factor * p_u.sum(0)
     parts = [flattened(d_weight)] if affine.bias is None else [flattened(d_weight), d_bias]
     return q, torch.cat(parts)
 

@@ -11,6 +11,7 @@ _LINE_SEARCH = ("zeta", "mu", "eta", "eps0")
 _CONTINUATION = ("rho_start", "rho_until", "debias")
 _STEPS = ("learning_rate", "decay")
 _AVERAGE = ("averaging", "threshold", "learning_rate")
+_BOX = ("bound_a", "bound_b")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Method:
     weights : str
         "real", or the discrete set of `ADMISSIBLE` in which the method trains; methods that read the field `weights`
         say "real" and can do all.
+    network : str
+        The one network that it trains; any if empty.
     learning_rate, averaging, threshold : float
         Used where the configuration has none; NaN for methods without them.
     """
@@ -53,6 +56,7 @@ class Method:
     line_search: bool = True
     forward_passes: int = 2
     weights: str = "real"
+    network: str = ""
     learning_rate: float = float("nan")
     averaging: float = float("nan")
     threshold: float = float("nan")
@@ -62,13 +66,13 @@ METHODS = {
     "bsqh": Method(
         "bSQH_ω: the next guess of ε is a moving average of accepted ones (HB25 Algorithm 1)",
         "bSQH",
-        ("omega", "weights", *_LINE_SEARCH, *_CONTINUATION),
+        ("omega", "weights", *_LINE_SEARCH, *_CONTINUATION, *_BOX),
         "omega",
     ),
     "sqh": Method(
         "SQH_ζ: the next guess of ε is a fixed fraction of the last one (HB25 Algorithm 1)",
         "SQH",
-        ("weights", *_LINE_SEARCH, *_CONTINUATION),
+        ("weights", *_LINE_SEARCH, *_CONTINUATION, *_BOX),
         "zeta",
     ),
     "sqh-lbfgs": Method(
@@ -210,6 +214,45 @@ METHODS = {
         forward_passes=1,
         weights="ternary",
         learning_rate=1e-3,
+    ),
+}
+
+METHODS |= {
+    "lm19-msa": Method(
+        "MSA in a box: a and b become maximisers of the Hamiltonian (LM19 Algorithm 2); it is not meant to settle",
+        "MSA in a box",
+        _BOX,
+        smooth=True,
+        full_batch=True,
+        line_search=False,
+        network="selection",
+    ),
+    "lm19-pam": Method(
+        "PAM: a and b minimise J in turn, each with a proximal term (LM19 Algorithm 1)",
+        "PAM",
+        ("learning_rate", *_BOX),
+        smooth=True,
+        full_batch=True,
+        line_search=False,
+        network="selection",
+        learning_rate=1.0,
+    ),
+    "lm19-sqh": Method(
+        "SQH with σ in the Hamiltonian: MSA with an augmentation whose weight ε decreases J",
+        "SQH, exact H",
+        ("omega", *_LINE_SEARCH, *_BOX),
+        smooth=True,
+        full_batch=True,
+        network="selection",
+    ),
+    "lm19-descent": Method(
+        "Gradient descent in L², projected on the box, with Armijo's rule",
+        "gradient descent",
+        ("learning_rate", *_BOX),
+        smooth=True,
+        full_batch=True,
+        network="selection",
+        learning_rate=1.0,
     ),
 }
 

@@ -1,136 +1,18 @@
-"""Architectures as chains of control layers (HB25 6.3), found by name.
-
-Reordering the non-linearity makes every layer affine in its control: x_{l+1} = W_l(u) f_l(x_l) + b_l,
-where f_l is fixed (activation, pooling, normalisation) and u_l = (W_l, b_l) is trained. States x_l
-are therefore pre-activations; x_0 is the image and x_L the logits.
-
-Adding a network means adding one function here and its name to `NETWORKS`.
-"""
+"""Architectures by name. Adding one means adding one function here and its name to `NETWORKS`."""
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as fn
+from torch import nn
 
 from bsqh_core.errors import ConfigError
 from bsqh_core.kernels import Conv2d, TanhMeanPool
-
-
-class ScaleShift(nn.Module):
-    """γ x + β by channel: the trained part of batch normalisation."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, y: Tensor) -> Tensor:
-        shape = (1, -1) + (1,) * (y.dim() - 2)
-        return torch.addcmul(self.bias.view(shape), y, self.weight.view(shape))
-
-
-class Normalise(nn.Module):
-    """The fixed part of batch normalisation, x ↦ (x − mean) / sqrt(var + eps) by channel.
-
-    In training mode it uses the statistics of the batch, and moves its running averages only while
-    `tracking`: the trials of a line search must leave no trace.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = eps
-        self.tracking = False
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and not self.tracking:
-            return fn.batch_norm(x, None, None, training=True, eps=self.eps)
-        return fn.batch_norm(x, self.running_mean, self.running_var, training=self.training, eps=self.eps)
-
-
-Affine = nn.Conv2d | nn.Linear | ScaleShift
-
-
-class ControlLayer(nn.Module):
-    """λ_l(x, u) = W(u) f(x) + b(u).
-
-    Parameters
-    ----------
-    name : str
-        How people call the layer.
-    affine : Affine
-        Convolution, linear map or `ScaleShift`; its parameters are u_l.
-    f : nn.Module
-        Fixed maps, applied to the state before the affine map.
-    """
-
-    def __init__(self, name: str, affine: Affine, *f: nn.Module) -> None:
-        super().__init__()
-        self.name = name
-        self.f = nn.Sequential(*f)
-        self.affine = affine
-
-    @property
-    def is_batch_norm(self) -> bool:
-        return isinstance(self.affine, ScaleShift)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.affine(self.f(x))
-
-
-class Network(nn.Sequential):
-    """A chain of control layers; maps images (N, C, H, W) to logits (N, classes)."""
-
-    def __init__(self, *layers: ControlLayer) -> None:
-        super().__init__(OrderedDict((layer.name, layer) for layer in layers))
-
-    @property
-    def layers(self) -> list[ControlLayer]:
-        """λ_0 … λ_{L−1}."""
-        return cast("list[ControlLayer]", list(self))
-
-    @property
-    def has_batch_norm(self) -> bool:
-        """Whether the samples of a batch influence each other."""
-        return any(isinstance(module, Normalise) for module in self.modules())
-
-    @contextmanager
-    def tracking_statistics(self) -> Iterator[None]:
-        """Forward passes in training mode move the running averages inside this block only."""
-        norms = [module for module in self.modules() if isinstance(module, Normalise)]
-        for norm in norms:
-            norm.tracking = True
-        try:
-            yield
-        finally:
-            for norm in norms:
-                norm.tracking = False
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """Xavier-normal weights and zero biases; scales 1 and shifts 0 (HB25 8)."""
-        for layer in self.layers:
-            if not layer.is_batch_norm:
-                nn.init.xavier_normal_(layer.affine.weight, generator=generator)
-                if layer.affine.bias is not None:
-                    nn.init.zeros_(layer.affine.bias)
-
-
-def xavier_deviation(weight: Tensor) -> float:
-    """Standard deviation of the initial weights of a linear map or a convolution, by the shape of its weight."""
-    field = weight[0, 0].numel()
-    return math.sqrt(2 / ((weight.shape[0] + weight.shape[1]) * field))
+from bsqh_core.layers import ControlLayer, Network, Normalise, ScaleShift
+from bsqh_core.residual import CellMeans, EulerStep, L2Linear
 
 
 def _features(layers: Sequence[ControlLayer], pool: nn.Module, channels: int, size: tuple[int, int]) -> int:
@@ -251,6 +133,36 @@ def lenet5_bn(channels: int, size: tuple[int, int], n_classes: int, widths: Sequ
     )
 
 
+def selection(
+    channels: int,
+    size: tuple[int, int],
+    n_classes: int,
+    widths: Sequence[int],
+    activation: str = "tanh",
+    horizon: float = 2.0,
+    depth: int = 10,
+) -> Network:
+    """LM19's residual network: L Euler steps of length T/L on M cells, then a linear head; f(T) itself without classes.
+
+    The head is not penalised, nor counted: LM19 (2.11) leaves W and μ free.
+    """
+    (M,) = widths
+    tau = horizon / depth
+    step = EulerStep(activation, tau)
+    layers = [
+        ControlLayer(
+            f"step{i}",
+            L2Linear(M, M, -1, measures=(tau / M**2, tau / M), carries=True),
+            step if i > 1 else CellMeans(channels, size, M),
+        )
+        for i in range(1, depth + 1)
+    ]
+    if not n_classes:
+        return Network(*layers, readout=step)
+    head = L2Linear(M, n_classes, 1, measures=(1 / M, 1.0), carries=False)
+    return Network(*layers, ControlLayer("head", head, step, penalised=False))
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What people and checks need to know about a network.
@@ -262,23 +174,26 @@ class Architecture:
         Those that it has if nobody chooses others.
     least_size, least_batch : int
         Smallest side of an image, and smallest batch.
-    build : (channels, size, n_classes, widths) -> Network
+    build : (channels, size, n_classes, widths, **settings) -> Network
     remark : str
         On its size.
     discrete : bool
         Whether its weights may be discrete: it has no biases, and batch normalisation after each layer.
     most_layers : int
         If it may have any number of hidden layers, how many at most; else 0.
+    settings : tuple[str, ...]
+        Fields of `RunConfig` that `build` takes beside the widths.
     """
 
     title: str
     widths: tuple[int, ...]
     least_size: int
     least_batch: int
-    build: Callable[[int, tuple[int, int], int, Sequence[int]], Network]
+    build: Callable[..., Network]
     remark: str = ""
     discrete: bool = False
     most_layers: int = 0
+    settings: tuple[str, ...] = ()
 
     def problem_with(self, widths: Sequence[int] | None) -> str | None:
         """What is wrong with the number of these widths, if anything."""
@@ -334,13 +249,29 @@ NETWORKS = {
         "LeNet-5 with batch normalisation in place of biases.",
         discrete=True,
     ),
+    "selection": Architecture(
+        "Selection network",
+        (32,),
+        1,
+        1,
+        selection,
+        "LM19's residual network of width M and depth L: Euler steps of selection dynamics.",
+        settings=("activation", "horizon", "depth"),
+    ),
 }
 
 
 def build_network(
-    name: str, channels: int, size: tuple[int, int], n_classes: int, widths: Sequence[int] | None = None
+    name: str,
+    channels: int,
+    size: tuple[int, int],
+    n_classes: int,
+    widths: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Network:
     """The network of that name for images of this form, its weights not yet drawn.
+
+    `settings` are those that its `Architecture` names.
 
     Raises
     ------
@@ -356,4 +287,4 @@ def build_network(
                 f"these have {size[0]} × {size[1]}."
             }
         )
-    return architecture.build(channels, size, n_classes, widths or architecture.widths)
+    return architecture.build(channels, size, n_classes, widths or architecture.widths, **settings)

@@ -16,8 +16,8 @@ from bsqh_core.controls import Controls
 from bsqh_core.datasets import Split
 from bsqh_core.discrete import Admissible
 from bsqh_core.lanes import CORES, Lanes
+from bsqh_core.layers import Network
 from bsqh_core.losses import LOSSES
-from bsqh_core.networks import Network
 from bsqh_core.penalties import Penalty, plain_step
 
 CPU_CHUNK = 500
@@ -97,6 +97,8 @@ class Objective:
         What is evaluated; parameters are read from `controls.flat`.
     admissible : Admissible | None
         Where the counted controls may be; anywhere if None.
+    limits : Tensor | None
+        Largest absolute values of the controls, flat like them; none if None.
     chunk : int | None
         Samples in one pass, about. Batch normalisation couples the samples of a batch: such networks
         always take a training batch whole.
@@ -116,9 +118,10 @@ class Objective:
         penalty: Penalty,
         loss: Loss,
         admissible: Admissible | None = None,
+        limits: Tensor | None = None,
         chunk: int | None = None,
     ) -> None:
-        self.admissible = admissible
+        self.admissible, self.limits = admissible, limits
         self.network, self.controls, self.penalty, self.loss = network, controls, penalty, loss
         on_cpu = controls.flat.device.type == "cpu"
         self.chunk = chunk or (CPU_CHUNK if on_cpu else DEVICE_CHUNK)
@@ -208,7 +211,9 @@ class Objective:
             w = self.penalty.prox(u[:n], F[:n], head)
         if self.frozen:
             w.masked_fill_(u[:n] == 0, 0)
-        return w if n == len(u) else torch.cat([w, plain_step(u[n:], F[n:], tail)])
+        w = w if n == len(u) else torch.cat([w, plain_step(u[n:], F[n:], tail)])
+        # Of a convex function of one variable the nearest point is the maximiser.
+        return w if self.limits is None else w.clamp(-self.limits, self.limits)
 
     def logits(self, data: Split) -> Tensor:
         """Outputs (N, classes) for all of `data` in evaluation mode, without gradients."""

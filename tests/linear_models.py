@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from bsqh_core import Dataset, RunConfig
 from bsqh_core.controls import Controls
-from bsqh_core.networks import NETWORKS, ControlLayer, Network
+from bsqh_core.layers import ControlLayer, Network
+from bsqh_core.networks import NETWORKS
 from bsqh_core.objective import Loss, Objective
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler

@@ -25,7 +25,7 @@ class Split:
     x : Tensor
         Images, (N, C, H, W): floating, or uint8 for `Dataset.to` to standardise.
     y : Tensor
-        Class numbers, int64, (N,).
+        Class numbers, int64, (N,); or floating targets, (N, M), in a data set without classes.
     """
 
     x: Tensor
@@ -206,13 +206,14 @@ class Dataset:
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Dataset:
         """The same data set ready for training: on `device`, images standardised, as `dtype`, channels-last.
 
-        Labels stay int64.
+        Class numbers stay int64.
         """
 
         def moved(split: Split) -> Split:
             x = split.x.to(device)  # as bytes, if they are: a quarter of the way's load
             x = self.scaling.standardised(x) if self.scaling and not self.standardised else x
-            return Split(x.to(dtype, memory_format=torch.channels_last), split.y.to(device))
+            y = split.y.to(device, dtype if split.y.is_floating_point() else None)
+            return Split(x.to(dtype, memory_format=torch.channels_last), y)
 
         return replace(
             self,

@@ -21,6 +21,9 @@ from bsqh_core.datasets.mnist import load_mnist
 from bsqh_core.datasets.npz import load_npz
 from bsqh_core.datasets.phantoms import TITLE as PHANTOMS_TITLE
 from bsqh_core.datasets.phantoms import load_phantoms
+from bsqh_core.datasets.points import load_spirals, load_two_moons
+from bsqh_core.datasets.profiles import TITLE as PROFILES_TITLE
+from bsqh_core.datasets.profiles import load_profiles
 from bsqh_core.datasets.svhn import TITLE as SVHN_TITLE
 from bsqh_core.datasets.svhn import load_svhn
 from bsqh_core.errors import DataError
@@ -87,6 +90,24 @@ DATASETS: dict[str, DatasetEntry] = {
         "99,289 digits of house numbers, cropped from street views, colour.",
         load_svhn,
         files="t*_32x32.mat",
+    ),
+    "two-moons": DatasetEntry(
+        "Two moons",
+        "800 computed points in the plane, two half circles; needs no download.",
+        lambda directory, download: load_two_moons(),
+        synthetic=True,
+    ),
+    "spirals": DatasetEntry(
+        "Spirals",
+        "800 computed points in the plane, two spirals; needs no download.",
+        lambda directory, download: load_spirals(),
+        synthetic=True,
+    ),
+    "profiles": DatasetEntry(
+        PROFILES_TITLE,
+        "One function of y and what it is to become; for the selection network.",
+        lambda directory, download: load_profiles("exp(-50*(y-0.5)**2)", "0.5*sin(2*pi*y)", 32),
+        synthetic=True,
     ),
     **{
         flag: DatasetEntry(title, description, partial(load_medmnist, flag), files=f"{flag}.npz")

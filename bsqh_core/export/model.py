@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bsqh_core.discrete import from_int8
 from bsqh_core.errors import UserError
-from bsqh_core.networks import Network, build_network
+from bsqh_core.layers import Network
+from bsqh_core.networks import build_network
 from bsqh_core.store import Store, StoredRun
 from bsqh_core.store.checkpoints import load_checkpoint
 
@@ -46,8 +47,11 @@ def network_of(run: StoredRun, state: dict[str, Any]) -> tuple[Network, tuple[in
     assert run.data is not None, "noted before the first resume state"
     try:
         first, size = weights[f"{run.layer_names[0]}.affine.weight"], tuple(state["images"]["size"])
-        channels = first.shape[1] if first.dim() == 4 else first.shape[1] // math.prod(size)
-        network = build_network(run.config.network, channels, size, len(run.data.classes), run.config.widths)
+        channels = state["images"].get("channels")
+        if channels is None:  # a resume state of an older version
+            channels = first.shape[1] if first.dim() == 4 else first.shape[1] // math.prod(size)
+        form = (channels, size, len(run.data.classes))
+        network = build_network(run.config.network, *form, run.config.widths, **run.config.architecture_settings)
         dtype = getattr(torch, run.config.dtype)
         network.to(dtype).load_state_dict(from_int8(weights, state.get("scales", {}), dtype))
     except (KeyError, IndexError, RuntimeError) as error:

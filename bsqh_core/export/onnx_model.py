@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bsqh_core.errors import UserError
 from bsqh_core.export.model import description, network_of, resume_state
 from bsqh_core.kernels import TanhMeanPool
-from bsqh_core.networks import Network, Normalise, ScaleShift
+from bsqh_core.layers import Network, Normalise, ScaleShift
 from bsqh_core.store import Store, StoredRun
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from bsqh_core.errors import UserError
 from bsqh_core.export.integer import IntegerNetwork
 from bsqh_core.export.model import description, float32_bytes, network_of, resume_state
 from bsqh_core.kernels import TanhMeanPool
-from bsqh_core.networks import ControlLayer, Network, Normalise
+from bsqh_core.layers import ControlLayer, Network, Normalise
 from bsqh_core.store import Store, StoredRun
 
 FRACTION_BITS = 20

@@ -10,10 +10,10 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bsqh_core.augmentation import EPS_MAX, STRATEGIES, sufficient_decrease
-from bsqh_core.records import Ending, Outcome
+from bsqh_core.records import Ending, Outcome, Trial
 from bsqh_core.selection.controls import Controls, combined
 from bsqh_core.selection.learning import Cost, LearningProblem, Sweep, cost, gradients, sweep
 
@@ -38,8 +38,8 @@ class LearningRecord:
     eps : float
         Weight of ε/2 ‖Δ‖² in the step that was taken: ε of SQH, 1/τ of PAM, the inverse step length of gradient
         descent, 0 for MSA.
-    rejections : int
-        Trials that did not decrease J enough.
+    trials : tuple[Trial, ...]
+        Every candidate, if the method has a line search; their step norms are ‖Δ‖ in L².
     gain : float
         MSA and SQH: by how much the step increases ∫ H dt, Tikhonov's part included and the augmentation not, along
         the old states and costates. Else NaN.
@@ -58,9 +58,14 @@ class LearningRecord:
     at_bound: float
     flipped: float
     eps: float
-    rejections: int
+    trials: tuple[Trial, ...]
     gain: float
     seconds: float
+
+    @property
+    def rejections(self) -> int:
+        """Trials that did not decrease J enough."""
+        return sum(not trial.accepted for trial in self.trials)
 
 
 class Step(NamedTuple):
@@ -69,7 +74,7 @@ class Step(NamedTuple):
     controls: Controls
     cost: Cost
     eps: float = 0.0
-    rejections: int = 0
+    trials: tuple[Trial, ...] = ()
     gain: float = math.nan
 
 
@@ -109,6 +114,16 @@ class Learner(Iterator[LearningRecord]):
         self.controls, self.cost = step.controls, step.cost
         return self._record(old, J_before, step)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the trajectory depends on, as tensors and plain numbers."""
+        return {"controls": self.controls._asdict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken: the same controls follow, bit for bit."""
+        self.controls = Controls(**state["controls"])
+        self.cost = cost(self.problem, self.controls)
+        self.ending = None
+
     @abstractmethod
     def _iterate(self) -> Step:
         """The next controls."""
@@ -125,7 +140,7 @@ class Learner(Iterator[LearningRecord]):
             math.nan if box is None else box.at_bound(new),
             math.nan if box is None else box.flipped(old, new),
             step.eps,
-            step.rejections,
+            step.trials,
             step.gain,
             self.seconds,
         )
@@ -151,6 +166,13 @@ class LineSearch(Learner):
         super().__init__(problem, start)
         self._strategy = STRATEGIES[method](eps0, zeta, omega)
 
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"strategy": self._strategy.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._strategy.load_state_dict(state["strategy"])
+
     @abstractmethod
     def _trial(self, swept: Sweep, slope: Controls, eps: float) -> Controls:
         """Controls to try: from the sweep and the L² gradient at the present ones."""
@@ -165,18 +187,21 @@ class LineSearch(Learner):
     def _iterate(self) -> Step:
         swept = sweep(self.problem, self.controls)
         slope = gradients(self.problem, self.controls, swept)
-        rejections, eps = 0, self._strategy.eps_hat
+        trials: list[Trial] = []
+        eps = self._strategy.eps_hat
         while eps <= EPS_MAX:
             new = self._trial(swept, slope, eps)
             tried, length = cost(self.problem, new), math.hypot(*self.problem.norms(difference(new, self.controls)))
-            if sufficient_decrease(tried.J, self.cost.J, length**2, self._eta(eps)):
-                self._strategy.update(eps, rejections)
-                return Step(new, tried, eps, rejections, self._gain(swept, new))
-            rejections, eps = rejections + 1, self.mu * eps
+            accepted = sufficient_decrease(tried.J, self.cost.J, length**2, self._eta(eps))
+            trials.append(Trial(eps, tried.J, length, accepted))
+            if accepted:
+                self._strategy.update(eps, len(trials) - 1)
+                return Step(new, tried, eps, tuple(trials), self._gain(swept, new))
+            eps *= self.mu
         self.ending = Ending(
             Outcome.STALLED, f"No step decreases J = {self.cost.J:.6g} enough, even at ε = {eps / self.mu:.1g}."
         )
-        return Step(self.controls, self.cost, eps / self.mu, rejections, self._gain(swept, self.controls))
+        return Step(self.controls, self.cost, eps / self.mu, tuple(trials), self._gain(swept, self.controls))
 
 
 class GradientDescent(LineSearch):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from bsqh_core.clock import DeviceClock
@@ -137,6 +138,7 @@ class Solver(ABC):
             raise RunEnded(self.ending.reason)
         with self.objective.at_work(), self._clock, self._all_or_nothing():
             self._set_penalty(self.iteration)
+            before = None if self.objective.limits is None else self.controls.flat.clone()
             step = self._iterate(self._sampler.draw(self.dataset.train))
         self.iteration += 1
         self.ending = self._reason_to_end(step)
@@ -155,10 +157,19 @@ class Solver(ABC):
             step_norm=step.step_norm,
             nonzeros_by_layer=self.controls.nonzeros(),
             device_seconds=self.device_seconds,
-            flips_by_layer=step.flips,
+            flips_by_layer=step.flips if before is None else self._jumps(before),
             gain=step.gain,
             largest_wrong=step.largest_wrong,
         )
+
+    def _jumps(self, before: Tensor) -> tuple[int, ...]:
+        """How many entries of each counted layer were at one limit of their box and are now at the other."""
+        flat, limits = self.controls.flat, self.objective.limits
+        jumped = ((before.abs() >= limits) & (flat.abs() >= limits) & (before * flat < 0)).split(
+            [piece.stop - piece.start for piece in self.controls.slices]
+        )
+        counts = [torch.count_nonzero(piece) for piece in jumped[: len(self.controls.sizes)]]
+        return tuple(torch.stack(counts).tolist())
 
     @abstractmethod
     def _iterate(self, batch: Split) -> Step:
@@ -270,7 +281,8 @@ class Solver(ABC):
         """What images the network takes: nothing of the trajectory, but what its weights are worth nothing without."""
         scaling = self.dataset.scaling
         moments = {} if scaling is None else {"mean": scaling.mean.flatten(), "std": scaling.std.flatten()}
-        return {"size": self.dataset.image_size, **{name: value.tolist() for name, value in moments.items()}}
+        form = {"channels": self.dataset.channels, "size": self.dataset.image_size}
+        return form | {name: value.tolist() for name, value in moments.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken: the same records follow, bit for bit.

@@ -16,7 +16,7 @@ from bsqh_core.arithmetic import sum64, widened
 from bsqh_core.config import RunConfig
 from bsqh_core.controls import flattened
 from bsqh_core.datasets import Dataset, Split
-from bsqh_core.networks import ControlLayer
+from bsqh_core.layers import ControlLayer
 from bsqh_core.objective import Objective
 from bsqh_core.sampling import BatchSampler
 from bsqh_core.solvers.base import Step
@@ -29,7 +29,7 @@ INNER_ITERATIONS, INNER_EVALUATIONS = 10, 20
 
 
 class Layer(NamedTuple):
-    """Λ_l(z, w) = f_{l+1}(W(w) z + b(w)), with the identity for f_L.
+    """Λ_l(z, w) = f_{l+1}(W(w) z + b(w)), with the network's readout for f_L.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ class LayerwiseSolver(SQHSolver):
             pieces[parameter] = slice(begin, begin + parameter.numel())
             begin += parameter.numel()
         controls = self.network.layers
-        maps = [*(layer.f for layer in controls[1:]), nn.Identity()]
+        maps = [*(layer.f for layer in controls[1:]), self.network.readout]
         found = []
         for control, f in zip(controls, maps, strict=True):
             own = [pieces[parameter] for parameter in control.parameters()]

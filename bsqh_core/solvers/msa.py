@@ -22,7 +22,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.controls import flattened
 from bsqh_core.datasets import Dataset, Split
 from bsqh_core.discrete import entry_cost, maximise
-from bsqh_core.networks import Affine
+from bsqh_core.layers import Affine
 from bsqh_core.objective import Objective
 from bsqh_core.sampling import BatchSampler, seeded_generators
 from bsqh_core.solvers.base import Solver, Step, Value

@@ -37,7 +37,7 @@ from bsqh_core.export.integer import unpacked_signs
 from bsqh_core.export.model import resume_state
 from bsqh_core.export.packed import packed_signs
 from bsqh_core.kernels import TanhMeanPool
-from bsqh_core.networks import ScaleShift
+from bsqh_core.layers import ScaleShift
 from bsqh_core.store import Store, StoredRun
 from helpers import TINY, npz_bytes, train
 

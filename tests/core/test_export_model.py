@@ -29,7 +29,8 @@ from bsqh_core.export import (
 )
 from bsqh_core.export.model import description, resume_state
 from bsqh_core.export.onnx_model import computed, onnx_graph
-from bsqh_core.networks import NETWORKS, Normalise, build_network
+from bsqh_core.layers import Normalise
+from bsqh_core.networks import NETWORKS, build_network
 from bsqh_core.records import State
 from bsqh_core.store import Store, StoredRun
 from bsqh_core.store.checkpoints import load_checkpoint

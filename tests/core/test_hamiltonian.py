@@ -46,7 +46,7 @@ def test_costate_sweep_agrees_with_autograd(network: str, settings: dict) -> Non
     loss, F = objective.sweep(batch)
 
     states = forward_sweep(solver.network, batch.x)
-    p_L = terminal_costate(objective.loss, states[-1], batch.y)
+    p_L = terminal_costate(solver.network, objective.loss, states[-1], batch.y)
     costates, forces = backward_sweep(solver.network, states, p_L)
     torch.testing.assert_close(flat_forces(solver, forces), F, rtol=1e-11, atol=1e-14)
 
@@ -67,7 +67,7 @@ def test_the_trial_maximises_the_augmented_hamiltonian(network: str, penalty: st
     solver = make_solver(network, penalty=penalty, rho=1e-2)
     objective, controls, batch = solver.objective, solver.controls, solver.dataset.train
     states = forward_sweep(solver.network, batch.x)
-    costates, _ = backward_sweep(solver.network, states, terminal_costate(objective.loss, states[-1], batch.y))
+    costates, _ = backward_sweep(solver.network, states, terminal_costate(solver.network, objective.loss, states[-1], batch.y))
     _, F = objective.sweep(batch)
     eps, u = 0.7, controls.flat.clone()
     w = objective.trial(u, F, eps)
@@ -90,7 +90,7 @@ def test_mini_batch_hamiltonian_is_unbiased() -> None:
 
     def H(x: torch.Tensor, y: torch.Tensor) -> float:
         states = forward_sweep(solver.network, x)
-        costates, _ = backward_sweep(solver.network, states, terminal_costate(objective.loss, states[-1], y))
+        costates, _ = backward_sweep(solver.network, states, terminal_costate(solver.network, objective.loss, states[-1], y))
         return hamiltonian(objective, 2, states[2], costates[3], w)
 
     parts = torch.randperm(40, generator=torch.Generator().manual_seed(4)).split(8)

@@ -7,7 +7,8 @@ from bsqh_core import RunConfig
 from bsqh_core.controls import Controls
 from bsqh_core.errors import ConfigError
 from bsqh_core.kernels import Conv2d, TanhMeanPool
-from bsqh_core.networks import NETWORKS, ControlLayer, Normalise, build_network, xavier_deviation
+from bsqh_core.layers import ControlLayer, Normalise, xavier_deviation
+from bsqh_core.networks import NETWORKS, build_network
 from linear_models import small_widths
 
 

@@ -15,7 +15,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.controls import Controls
 from bsqh_core.datasets import Split, load_dataset
 from bsqh_core.discrete import ADMISSIBLE, Admissible
-from bsqh_core.networks import ControlLayer, Network
+from bsqh_core.layers import ControlLayer, Network
 from bsqh_core.objective import Loss, Objective
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.sampling import BatchSampler
