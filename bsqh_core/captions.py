@@ -60,7 +60,7 @@ def figure_kinds(history: History) -> list[FigureKind]:
     kinds: list[FigureKind] = ["loss", second]
     kinds += ["sparsity"] * (history.admissible != "binary")
     kinds += ["accuracy"]
-    kinds += ["gain"] if approximations else ["flips"] * history.discrete
+    kinds += ["gain"] if approximations else ["flips"] * history.constrained
     return kinds + ["histogram"] * (not history.evaluations or history.last_histograms() is not None)
 
 

@@ -17,11 +17,6 @@ def unstable(values: np.ndarray, boundary: np.ndarray) -> np.ndarray:
     return values.real < -_ROUNDING * np.abs(boundary).max(initial=0.0)
 
 
-def describe_state(name: str, values: np.ndarray, at: float) -> str:
-    """A function on Y at one time; any shape."""
-    return f"{name} at t = {at:.3g} is between {values.min():.3g} and {values.max():.3g}."
-
-
 def describe_space_time(times: np.ndarray, f: np.ndarray) -> str:
     """What `space_time_figure` shows; times (K,), f (K, M)."""
     first, last = (f"{row.min():.3g} to {row.max():.3g}" for row in (f[0], f[-1]))

@@ -25,17 +25,17 @@ SCALARS = (
     "step_norm",
     "device_seconds",
 )
-DISCRETE_SCALARS = ("gain", "largest_wrong")
-"""Further ones, of runs with discrete weights."""
+CONSTRAINED_SCALARS = ("gain", "largest_wrong")
+"""Further ones, of runs whose weights are discrete or in a box."""
 
 
-def row_of(record: IterationRecord, discrete: bool) -> list[float]:
-    """An iteration as a row: `SCALARS`, non-zeros by layer and, if discrete, `DISCRETE_SCALARS` and flips by layer."""
+def row_of(record: IterationRecord, constrained: bool) -> list[float]:
+    """An iteration as a row: `SCALARS`, non-zeros by layer; if constrained, `CONSTRAINED_SCALARS` and flips by layer."""
     row = [*(getattr(record, name) for name in SCALARS), *record.nonzeros_by_layer]
-    if discrete:
+    if constrained:
         # A line search that stalled changed nothing, and its record has no flips.
         flips = record.flips_by_layer or (0,) * len(record.nonzeros_by_layer)
-        row += [*(getattr(record, name) for name in DISCRETE_SCALARS), *flips]
+        row += [*(getattr(record, name) for name in CONSTRAINED_SCALARS), *flips]
     return row
 
 
@@ -68,7 +68,7 @@ class History:
         That of the run, as in `METHODS`.
     admissible : str
         The set that its weights are trained in, as `RunConfig.admissible` has it. Unless that is "real", there are
-        the columns of `DISCRETE_SCALARS`, and `flips`.
+        the columns of `CONSTRAINED_SCALARS`, and `flips`.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class History:
         self.evaluations: list[EvaluationRecord] = []
         self._columns = {name: _Column() for name in (*SCALARS, "line_search_total")}
         self._columns["nonzeros"] = _Column(len(layer_names))
-        if self.discrete:
-            self._columns |= {name: _Column() for name in DISCRETE_SCALARS} | {"flips": _Column(len(layer_names))}
+        if self.constrained:
+            self._columns |= {name: _Column() for name in CONSTRAINED_SCALARS} | {"flips": _Column(len(layer_names))}
         self._rejected = {name: _Column() for name in ("iteration", "eps")}
         self._length = self._rejected_length = 0
 
@@ -93,8 +93,8 @@ class History:
         return self._length
 
     @property
-    def discrete(self) -> bool:
-        """Whether the weights are discrete."""
+    def constrained(self) -> bool:
+        """Whether the weights are discrete, or in a box."""
         return self.admissible != "real"
 
     def add(self, record: IterationRecord | EvaluationRecord) -> None:
@@ -103,19 +103,19 @@ class History:
             self.evaluations.append(record)
             return
         rejected = [(record.iteration, trial.eps) for trial in record.trials if not trial.accepted]
-        row = np.array([row_of(record, self.discrete)])
+        row = np.array([row_of(record, self.constrained)])
         self.extend(row, np.array(rejected).reshape(-1, 2))
 
     def extend(self, rows: np.ndarray, rejected: np.ndarray) -> None:
         """Append n iterations as of `row_of`, (n, columns), and their rejected (iteration, ε), (m, 2)."""
         row, layers = self._length, len(self.layer_names)
-        bounds = np.cumsum([len(SCALARS), layers, len(DISCRETE_SCALARS)])
-        scalars, nonzeros, discrete, flips = np.split(rows, bounds, axis=1)
+        bounds = np.cumsum([len(SCALARS), layers, len(CONSTRAINED_SCALARS)])
+        scalars, nonzeros, further, flips = np.split(rows, bounds, axis=1)
         for name, values in zip(SCALARS, scalars.T, strict=True):
             self._columns[name].put(row, values)
-        if self.discrete:
+        if self.constrained:
             self._columns["flips"].put(row, flips)
-            for name, values in zip(DISCRETE_SCALARS, discrete.T, strict=True):
+            for name, values in zip(CONSTRAINED_SCALARS, further.T, strict=True):
                 self._columns[name].put(row, values)
         steps = self._columns["line_search_steps"].view(row + len(scalars))[row:].cumsum()
         before = self._columns["line_search_total"].view(row)[-1] if row else 0
@@ -140,7 +140,7 @@ class History:
         """Column `name` of the iterations, float64 of shape (n,); `nonzeros` and `flips` are (n, layers).
 
         Names are the scalar fields of `IterationRecord`, `line_search_total` (cumulative rejected trials) and
-        `nonzeros`; of discrete weights alone `gain`, `largest_wrong` and `flips`.
+        `nonzeros`; of constrained weights alone `gain`, `largest_wrong` and `flips`.
         """
         return self._columns[name].view(self._length)
 
@@ -158,7 +158,7 @@ class History:
         return 100 * (1 - self.column("nonzeros").sum(axis=1) / max(sum(self.layer_sizes), 1))
 
     def flipped(self) -> np.ndarray:
-        """Share of the weights of each layer that changed in each iteration, in per cent, (n, layers); if discrete."""
+        """Share of each layer's weights that changed in each iteration, in per cent, (n, layers); if constrained."""
         return 100 * self.column("flips") / np.maximum(np.array(self.layer_sizes), 1)
 
     def total_flipped(self) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,11 +12,15 @@ from torch import Tensor
 from bsqh_core.arithmetic import widened
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Split
-from bsqh_core.records import EvaluationRecord, Histogram
+from bsqh_core.records import Continuum, EvaluationRecord, Histogram
+from bsqh_core.residual import L2Linear
 from bsqh_core.solvers import Solver
 
 BINS = 41
 """Of a histogram of real weights; the one in the middle is that around 0."""
+
+MOST_STEPS, MOST_CELLS, MOST_KERNELS = 40, 32, 3
+"""Steps, cells, and steps with their kernels of a selection network that are kept to be drawn."""
 
 
 def auc_one_class(score: Tensor, positive: Tensor) -> float:
@@ -62,20 +67,25 @@ def evaluate(solver: Solver) -> list[EvaluationRecord]:
     with solver.objective.at_work():
         full = solver.objective.full(solver.dataset.train) if solver.config.full_objective else None
         found = [_evaluate(solver, name, split, full) for name, split in held_out.items() if split is not None]
-        drawn = histograms(solver) if has_histograms(solver.iteration, solver.config) else ()
-        return [replace(record, histograms=drawn) for record in found[:1]] + found[1:]
+        if not solver.dataset.classes:
+            found = [_evaluate(solver, "training", solver.dataset.train, full)]
+        if has_histograms(solver.iteration, solver.config):
+            drawn, continuum = histograms(solver), continuum_of(solver)
+            found[:1] = [replace(record, histograms=drawn, continuum=continuum) for record in found[:1]]
+        return found
 
 
 def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | None) -> EvaluationRecord:
     loss, controls, nonzeros = solver.objective.loss, solver.controls, solver.controls.nonzeros()
     logits = solver.objective.logits(split)
-    confusion = confusion_matrix(logits.argmax(1), split.y, solver.dataset.n_classes)
+    classes = solver.dataset.n_classes
+    confusion = confusion_matrix(logits.argmax(1), split.y, classes) if classes else torch.zeros(0, 0)
     return EvaluationRecord(
         iteration=solver.iteration,
         split=name,
         loss=float(loss.total(logits, split.y) / loss.normaliser(split.y)),
-        accuracy=int(confusion.trace()) / len(split),
-        auc=auc(logits.softmax(1).cpu(), split.y.cpu()),
+        accuracy=int(confusion.trace()) / len(split) if classes else math.nan,
+        auc=auc(logits.softmax(1).cpu(), split.y.cpu()) if classes else math.nan,
         confusion=tuple(map(tuple, confusion.tolist())),
         sparsity=sparsity(sum(nonzeros), sum(controls.sizes)),
         sparsity_by_layer=tuple(map(sparsity, nonzeros, controls.sizes)),
@@ -102,6 +112,39 @@ def histograms(solver: Solver) -> tuple[Histogram, ...]:
         return tuple(map(_histogram, pieces))
     layers = zip(pieces, controls.nonzeros(), admissible.scales, strict=True)
     return tuple(_discrete_histogram(w, nonzeros, s, admissible.kind) for w, nonzeros, s in layers)
+
+
+def continuum_of(solver: Solver) -> Continuum | None:
+    """What there is to draw of a selection network, at its present parameters; None of other networks."""
+    layers = [layer for layer in solver.network.layers if isinstance(layer.affine, L2Linear) and layer.affine.carries]
+    if not layers:
+        return None
+    with torch.no_grad():
+        x, states = solver.dataset.train.x[:1], []
+        for layer in solver.network.layers:
+            states.append(layer.f(x)[0])
+            x = layer.affine(layer.f(x))
+        if len(states) == len(layers):  # without a head, f(T) is what the network gives
+            states.append(solver.network.readout(x)[0])
+    b, a = (torch.stack(parts) for parts in zip(*(layer.affine.natural for layer in layers), strict=True))
+    cells, kernels = _chosen(a.shape[1], MOST_CELLS), _chosen(len(b), MOST_KERNELS)
+    return Continuum(
+        _rounded(a[_chosen(len(a), MOST_STEPS)][:, cells]),
+        _rounded(b[kernels][:, cells][:, :, cells]),
+        _rounded(torch.stack(states)[_chosen(len(states), MOST_STEPS)][:, cells]),
+    )
+
+
+def _chosen(n: int, most: int) -> Tensor:
+    """At most so many of n indices, evenly, the first and the last included."""
+    return torch.linspace(0, n - 1, min(n, most)).round().long()
+
+
+def _rounded(x: Tensor) -> Any:
+    """Nested tuples of numbers with three digits, which are more than any picture shows."""
+    if x.dim():
+        return tuple(map(_rounded, x))
+    return float(f"{float(x):.3g}")
 
 
 def _histogram(w: Tensor) -> Histogram:

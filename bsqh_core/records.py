@@ -103,13 +103,33 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuum:
+    """What a selection network is at a moment, thinned to be drawn: evenly chosen steps and cells, the last included.
+
+    Attributes
+    ----------
+    a : tuple[tuple[float, ...], ...]
+        a(y, t), by steps and cells.
+    b : tuple[tuple[tuple[float, ...], ...], ...]
+        b(y, z, t) at the first step, one in the middle and the last: by steps, y and z.
+    f : tuple[tuple[float, ...], ...]
+        f(y, t) of the first training sample, from f_I to f(T), by steps and cells.
+    """
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[tuple[tuple[float, ...], ...], ...]
+    f: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationRecord:
     """Metrics on one held-out split at the parameters after `iteration` iterations.
 
     Attributes
     ----------
     split : str
-        "validation" or "test".
+        "validation" or "test"; "training" where nothing is held out and there are no classes: then loss, sparsity and
+        pictures are all there is, accuracy and AUC are NaN and the confusion matrix is empty.
     loss : float
         The training loss function on the split (its mean, class weights included).
     accuracy, auc : float
@@ -126,6 +146,8 @@ class EvaluationRecord:
     histograms : tuple[Histogram, ...]
         Of each counted layer, in network order; empty if another split was evaluated before at the same parameters,
         and in long runs at most evaluations (`metrics.has_histograms`).
+    continuum : Continuum | None
+        Of a selection network, where there are histograms.
     """
 
     iteration: int
@@ -138,6 +160,7 @@ class EvaluationRecord:
     sparsity_by_layer: tuple[float, ...]
     full_objective: float | None = None
     histograms: tuple[Histogram, ...] = ()
+    continuum: Continuum | None = None
 
 
 class Outcome(StrEnum):

@@ -142,7 +142,7 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
     def latest(name: str) -> float | None:
         return _finite(history.column(name)[-1]) if done else None
 
-    flips = _finite(history.column("flips")[-1].sum()) if done and history.discrete else None
+    flips = _finite(history.column("flips")[-1].sum()) if done and history.constrained else None
     return {
         "outcome": ending and ending.outcome,
         "reason": ending and ending.reason,
@@ -161,7 +161,7 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
         "device": device,
         "data": {name: getattr(data, name) for name in ("title", "edition", "synthetic", "training_images")},
         "config": asdict(config),
-        **({"flips": None if flips is None else int(flips), "gain": latest("gain")} if history.discrete else {}),
+        **({"flips": None if flips is None else int(flips), "gain": latest("gain")} if history.constrained else {}),
     }
 
 

@@ -1,13 +1,17 @@
-"""The yardstick computes what the solver computes; otherwise their times could not be compared."""
+"""The yardsticks compute what the solvers compute, so that their times can be compared; and small parts run."""
 
 from __future__ import annotations
+
+import json
+import math
 
 import pytest
 import torch
 
 from benchmarks.discrete import Plain
 from benchmarks.full_batch import flops
-from benchmarks.measure import digits, spread
+from benchmarks.measure import digits, slope, spread
+from benchmarks.selection import METHODS, Scale, measure
 from benchmarks.yardstick import Yardstick, lenet5
 from bsqh_core import RunConfig, build_solver
 
@@ -46,4 +50,23 @@ def test_the_plain_passes_are_those_of_the_network_of_msa() -> None:
 def test_data_and_spread() -> None:
     assert digits(2000).train.x.shape == (2000, 1, 28, 28)
     assert torch.equal(digits(2000).train.x[:5], digits(2000).train.x[:5])
+    assert slope([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
     assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "least": 1.0, "most": 3.0, "n": 3}
+
+
+def test_selection_dynamics_at_a_small_scale() -> None:
+    threads = torch.get_num_threads()
+    scale = Scale((1, 3), 2, 4, (1, 2), (4, 6), ((3, 1), (3, 2)), 2, 2)
+    found = json.loads(json.dumps(measure(2, scale)))
+    assert torch.get_num_threads() == threads
+    for timed in found["by_clock"].values():
+        assert (timed["M"], timed["N"], timed["L"], timed["seconds"]["n"]) == (4, 3, 2, 2)
+    for curves in found["curves"]:
+        assert [(row["M"], row["L"]) for row in curves["depths"]] == [(4, 1), (4, 2)]
+        assert [(row["M"], row["L"]) for row in curves["widths"]] == [(4, 2), (6, 2)]
+        assert all(row["seconds"]["least"] > 0 for row in curves["depths"] + curves["widths"])
+        assert all(math.isfinite(curves[name]) for name in ("L_slope", "M_slope", "M_slope_of_the_widest_two"))
+    assert [(row["method"], row["M"], row["N"]) for row in found["learners"]] == [
+        (name, 3, N) for N in (1, 2) for name in METHODS
+    ]
+    assert all(row["milliseconds"]["least"] > 0 and row["iterations"] == 2 for row in found["learners"])

@@ -61,7 +61,7 @@ def _model(run: StoredRun) -> None:
         f"After {run.checkpoint:,} iterations. Dense {sizes.dense / 1000:,.1f} kB, sparse (indices and values of the "
         f"non-zeros) {sizes.sparse / 1000:,.1f} kB. ONNX is compared with PyTorch on a batch before it is handed out."
     )
-    if run.config.admissible != "real":
+    if run.config.discrete:
         _packed(run, stem)
 
 

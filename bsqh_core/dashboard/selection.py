@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import replace
 
-import numpy as np
 import streamlit as st
 
 from bsqh_core import captions_selection as captions
@@ -14,15 +11,13 @@ from bsqh_core import figures
 from bsqh_core.dashboard.address import write_address
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.selection_form import Form, key_of
+from bsqh_core.dashboard.selection_player import player
 from bsqh_core.dashboard.selection_problem import Analysis, Chosen, Limits, Problem, Solution, analysed, limits, solved
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import UserError
 from bsqh_core.selection import Verdict
 from bsqh_core.titles import plain
 
-_TICK_SECONDS = 0.25
-_PLAY_SECONDS = 8.0
-_AT, _PLAYING, _SINCE = key_of("t"), key_of("playing"), key_of("since")
 _LAST, _MEASURED = key_of("last"), key_of("measured")
 _STEPPERS = {"euler": "Euler", "rk4": "RK4"}
 _HEIGHT = 340
@@ -31,19 +26,22 @@ _HEIGHT = 340
 def explorer(form: Form) -> None:
     """Everything about the problem of the form; where it cannot be computed, why, and the last one that could."""
     problem = _computable(form)
+    write_address(**form.words)
     if problem is None:
-        write_address(**form.words)
         return
-    playing = bool(st.session_state.get(_PLAYING))
+    said, share = st.columns([9, 2])
+    # The pictures come first: what linear algebra says of a kernel of full rank takes ten times as long.
+    player(_solution(problem), problem.dimension)
+    with share:
+        share_button("selection")
     analysis = _analysis(problem)
-    _verdict(analysis)
-    st.fragment(_moving, run_every=_TICK_SECONDS if playing else None)(problem, form.words)
-    solution = _solution(problem)
+    with said:
+        _verdict(analysis)
     left, right = st.columns(2)
     with left:
-        _energy(solution)
+        _energy(_solution(problem))
     with right:
-        _growth(solution)
+        _growth(_solution(problem))
     _spectrum(analysis)
     _depth_and_width(problem)
 
@@ -54,7 +52,6 @@ def _computable(form: Form) -> Problem | None:
     if problem is not None:
         try:
             _solution(problem)
-            _analysis(problem)
         except UserError as error:
             complaint = str(error)
     if not complaint:
@@ -114,89 +111,6 @@ _WORDS = {"stable": "stable", "unstable": "unstable", "undecided": "not decided"
 
 def _of(found: Verdict) -> str:
     return plain(f"{found.sentence} ({found.theorem})")
-
-
-# --- what moves ---
-
-
-def _moving(problem: Problem, words: dict[str, tuple[str, str]]) -> None:
-    """The slider over time, and the pictures that it moves, by hand or by itself."""
-    solution = _solution(problem)
-    playing = bool(st.session_state.get(_PLAYING))
-    at = _position(problem.T)
-    st.session_state[_AT] = at
-    button, slider, share = st.columns([2, 8, 3], vertical_alignment="bottom")
-    with button:
-        label, icon = ("Pause", "pause") if playing else ("Play", "play_arrow")
-        if st.button(label, icon=f":material/{icon}:", key=key_of("toggle"), width="stretch", type="primary"):
-            _toggle(problem.T)
-            st.rerun()  # as a whole: the interval of a fragment is fixed
-    with slider:
-        help_t = "The depth at which the profile is drawn; the dotted line in the picture of all times."
-        st.slider("Shown at time t", 0.0, problem.T, step=problem.T / 100, key=_AT, on_change=_from_here, help=help_t)
-    with share:
-        share_button("selection")
-    if playing and at >= problem.T:
-        st.session_state[_PLAYING] = False
-        st.rerun()
-    row = int(np.abs(solution.times - at).argmin())
-    if problem.dimension == 1:
-        _pictures(solution, row, playing)
-    else:
-        _snapshots(solution, row)
-    if not playing:  # each change of the address is a step of the browser's history
-        write_address(**words)
-
-
-def _position(T: float) -> float:
-    """Where the slider stands now: where it was put, and while it plays the further the longer ago."""
-    at = min(st.session_state.get(_AT, T), T)
-    if st.session_state.get(_PLAYING):
-        start, since = st.session_state[_SINCE]
-        at = min(T, start + (time.monotonic() - since) / _PLAY_SECONDS * T)
-    return round(100 * at / T) * T / 100
-
-
-def _toggle(T: float) -> None:
-    at = st.session_state[_AT]
-    st.session_state[_PLAYING] = not st.session_state.get(_PLAYING)
-    st.session_state[_SINCE] = (0.0 if at >= T else at, time.monotonic())
-
-
-def _from_here() -> None:
-    """The slider was moved: go on from there."""
-    st.session_state[_SINCE] = (st.session_state[_AT], time.monotonic())
-
-
-def _pictures(solution: Solution, row: int, playing: bool) -> None:
-    y, t = solution.y[:, 0], float(solution.times[row])
-    left, right = st.columns(2)
-    with left:
-        st.markdown("##### All neurons at all times")
-        # While it plays the line is away: a heat map is slow to draw, and one that has not changed is not drawn again.
-        figure = figures.space_time_figure(solution.times, y, solution.f, None if playing else t)
-        alt = captions.describe_space_time(solution.times, solution.f)
-        live_plot(figure, key="selection_space_time", alt=alt, height=_HEIGHT)
-        st.caption("One row is one neuron $y$ as it goes through the layers, one column the state after the layer $t$.")
-    with right:
-        st.markdown(f"##### The state at t = {t:.3g}")
-        figure = figures.profile_figure(y, solution.f, solution.u, row)
-        alt = " ".join(captions.describe_state(name, getattr(solution, name)[row], t) for name in ("f", "u"))
-        live_plot(figure, key="selection_profile", alt=alt, height=_HEIGHT)
-        st.caption("The input $u = a - Bf$ says where $f$ moves: up where it is positive, down where it is negative.")
-
-
-def _snapshots(solution: Solution, row: int) -> None:
-    t, side = float(solution.times[row]), math.isqrt(len(solution.y))
-    said = {"f": "The state f", "u": "Its input u = a − B f"}
-    for column, (name, title) in zip(st.columns(2), said.items(), strict=True):
-        every = getattr(solution, name)
-        with column:
-            st.markdown(f"##### {title} at t = {t:.3g}")
-            figure = figures.snapshot_figure(every[row].reshape(side, side), float(np.abs(every).max()), name)
-            alt = captions.describe_state(name, every[row], t)
-            live_plot(figure, key=f"selection_snapshot_{name}", alt=alt, height=_HEIGHT)
-    st.caption("Each pixel is a neuron $y = (y_1, y_2)$. The colours mean the same at all times $t$.")
 
 
 # --- along t, and the operator ---

@@ -11,7 +11,8 @@ from typing import Any
 import streamlit as st
 
 from bsqh_core.dashboard.address import follow_address, say_what_is_ignored
-from bsqh_core.dashboard.selection_problem import Chosen, Problem, Value
+from bsqh_core.dashboard.selection_pad import pad
+from bsqh_core.dashboard.selection_problem import STATES, Chosen, Problem, Value
 from bsqh_core.selection import ACTIVATIONS, KERNELS, PROFILES
 from bsqh_core.selection.expressions import FUNCTIONS
 
@@ -44,11 +45,12 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "T": "20",
     },
     "A bias that travels": {"bias": "formula", "bias_text": "sin(2*pi*(y - 0.1*t))", "kernel_width": "0.05", "T": "20"},
+    "Draw the state": {"kernel_width": "0.1", "state": "drawn"},
     "Two dimensions": {"dim": "2", "M": "256", "bias": "sine", "state": "bump", "kernel_strength": "3"},
 }
 """By their title, what differs from the usual values: the words of an address."""
 
-_PARTS: dict[str, Mapping[str, Any]] = {"kernel": KERNELS, "bias": PROFILES, "state": PROFILES}
+_PARTS: dict[str, Mapping[str, Any]] = {"kernel": KERNELS, "bias": PROFILES, "state": STATES}
 _PART_LABELS = {"kernel": "Kernel b(y, z)", "bias": "Bias a(y)", "state": "Initial state f(y, 0)"}
 _PART_NAMES = {"kernel": "kernel", "bias": "bias", "state": "initial state"}
 _LABELS = {"T": "Time T", "L": "Depth L", "M": "Width M"}
@@ -230,7 +232,6 @@ def _fill() -> None:
     if title is not None:
         for name in _names():
             st.session_state[key_of(name)] = _wanted(name, EXAMPLES[title])
-        st.session_state.pop(key_of("t"), None)
 
 
 # --- the fields ---
@@ -260,6 +261,10 @@ def _parameter(name: str, parameter: str, title: str) -> None:
         st.slider(title, least, most, step=step, **common)
     elif parameter == "seed":
         st.number_input(title, value=None, step=1, help="Another number, another draw.", **common)
+    elif parameter == "values":
+        pad(key_of(name))
+        text = "What is drawn, as numbers between commas at equal distances: for keyboards, and to be exact."
+        st.text_input(title, help=text, max_chars=_LONGEST_TEXT, **common)
     elif parameter == "eigenvalues":
         text = "Between commas; a number as 0.2+1i stands for its conjugate too. All other eigenvalues are 0."
         st.text_input(title, help=text, max_chars=_LONGEST_TEXT, **common)

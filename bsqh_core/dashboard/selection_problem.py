@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from bsqh_core.errors import UserError
-from bsqh_core.figures.selection import fitted, thinned
+from bsqh_core.figures.selection import MOST_CELLS_DRAWN, fitted, thinned
 from bsqh_core.selection import (
     ACTIVATIONS,
+    PROFILES,
     Convergence,
     Dynamics,
     Grid,
@@ -37,9 +38,12 @@ from bsqh_core.selection import (
     verdict,
     width_convergence,
 )
+from bsqh_core.selection.catalogue import Choice, Parameter
 
 LARGEST_STATE = 1e15
 """What is larger is not drawn: numbers travel as float32, and the energy is a square."""
+_MOST_NUMBERS = 28_000
+"""Of times and cells that are drawn: 150 kB of f, and as many of u."""
 _ANGLES = 24
 _RANK_DRAWN = 1e-6
 """Singular values below this share of the largest move the numerical range by less than a pixel."""
@@ -48,7 +52,45 @@ _MISFIT = 0.1
 _DEPTHS = (8, 16, 32, 64, 128, 256, 512)
 _SIDES = {1: (16, 32, 64, 128), 2: (4, 6, 8, 12)}
 
+MOST_DRAWN = 2.0
+"""Drawn values reach from minus this to this."""
+DRAWN_POINTS = 33
+"""At most; as many are drawn by hand."""
+
 Value = float | int | str
+
+
+def drawn_values(text: str) -> np.ndarray:
+    """The numbers between commas, (n,).
+
+    Raises
+    ------
+    UserError
+        If they cannot be used.
+    """
+    hint = f"Write 2 to {DRAWN_POINTS} numbers from {-MOST_DRAWN:g} to {MOST_DRAWN:g} between commas, as 0, 1, -0.5"
+    try:
+        values = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        raise UserError(f"{hint}; “{text[:60]}” is something else.") from None
+    if not 2 <= len(values) <= DRAWN_POINTS or not (np.abs(values) <= MOST_DRAWN).all():
+        raise UserError(f"{hint}; there are {len(values)}, the largest {np.abs(values).max():g}.")
+    return values
+
+
+def drawn(grid: Grid, values: str) -> Tensor:
+    """Straight lines through values at equal distances from y = 0 to y = 1."""
+    if grid.dimension != 1:
+        raise UserError("A drawn one is for labels y in (0, 1): choose another for two dimensions.")
+    at = drawn_values(values)
+    return torch.from_numpy(np.interp(grid.points()[:, 0].numpy(), np.linspace(0, 1, len(at)), at))
+
+
+STATES = {
+    **PROFILES,
+    "drawn": Choice("Drawn by hand", drawn, {"values": Parameter("Values, y from 0 to 1", "0,1,0.5,-0.5,-1,0")}),
+}
+"""Initial states: profiles, and what a visitor has drawn."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +133,13 @@ class Problem:
         with _about("Bias a"):
             a = build_bias(self.bias.name, grid, **dict(self.bias.parameters))
         with _about("Initial state"):
-            f_I = build_initial_state(self.state.name, grid, **dict(self.state.parameters))
+            f_I = _initial_state(self.state, grid)
         return Dynamics(grid.h, sigma, a, b), f_I
+
+
+def _initial_state(state: Chosen, grid: Grid) -> Tensor:
+    values = dict(state.parameters)
+    return drawn(grid, **values)[None] if state.name == "drawn" else build_initial_state(state.name, grid, **values)
 
 
 @contextmanager
@@ -105,16 +152,16 @@ def _about(field: str) -> Iterator[None]:
 
 
 class Solution(NamedTuple):
-    """What is drawn of the trajectory.
+    """What is drawn of the trajectory: no more cells and times than can be told apart, and sent at once.
 
     Attributes
     ----------
     y : np.ndarray
-        Midpoints, (M, dimension).
+        Midpoints, (m, dimension).
     times : np.ndarray
-        At most 200, (K,), of the states.
+        (K,), of the states.
     f, u : np.ndarray
-        States and their inputs a − B f at those times, (K, M).
+        States and their inputs a − B f at those times, (K, m).
     steps : np.ndarray
         All L + 1 times.
     energy, norms : np.ndarray
@@ -152,12 +199,13 @@ def solved(problem: Problem) -> Solution:
     u = arguments(dynamics, states, problem.T)
     energy = grid.h * dynamics.activation.integral(u).sum(-1)[:, 0]
     norms = grid.norm(states)[:, 0]
-    rows = thinned(len(steps))
+    cells = thinned(grid.cells) if grid.dimension == 1 else np.arange(grid.cells)
+    rows = thinned(len(steps), min(MOST_CELLS_DRAWN, _MOST_NUMBERS // len(cells)))
     return Solution(
-        grid.points().numpy(),
+        grid.points().numpy()[cells],
         steps.numpy()[rows],
-        states[rows, 0].numpy(),
-        u[rows, 0].numpy(),
+        states[rows, 0].numpy()[:, cells],
+        u[rows, 0].numpy()[:, cells],
         steps.numpy(),
         energy.numpy(),
         norms.numpy(),

@@ -52,8 +52,11 @@ def _points(name: str, title: str, make: Callable[[int, int], tuple[np.ndarray, 
         split: ((points - x.mean(0)) / x.std(0))[:, None, None, :].astype(np.float32)
         for split, (points, _) in found.items()
     }
+    pairs = {split: (images[split], found[split][1].astype(np.int64)) for split in _SIZES}
     return Dataset.from_arrays(
-        **{split: (images[split], found[split][1].astype(np.int64)) for split in _SIZES},
+        train=pairs["train"],
+        validation=pairs["validation"],
+        test=pairs["test"],
         classes=("first", "second"),
         name=name,
         title=title,

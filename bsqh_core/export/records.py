@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bsqh_core.history import DISCRETE_SCALARS, SCALARS, History
+from bsqh_core.history import CONSTRAINED_SCALARS, SCALARS, History
 from bsqh_core.records import EvaluationRecord
 from bsqh_core.session import summary
 from bsqh_core.store import Store, StoredRun
-from bsqh_core.store.rows import REJECTED, histograms_text, iteration_columns, read_evaluations, read_numbers
+from bsqh_core.store.rows import (
+    REJECTED,
+    continuum_text,
+    histograms_text,
+    iteration_columns,
+    read_evaluations,
+    read_numbers,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +46,7 @@ class Records(NamedTuple):
 def read_records(store: Store, run: StoredRun) -> Records:
     """The records of a run at one moment."""
     history = run.new_history()
-    names = iteration_columns(len(run.layer_names), history.discrete)
+    names = iteration_columns(len(run.layer_names), history.constrained)
     with store.reading() as connection:
         connection.execute("BEGIN")
         try:
@@ -185,8 +192,8 @@ def _of_run(run: StoredRun, name: str, columns: dict[str, pa.Array]) -> pa.Table
 def _iterations(history: History) -> dict[str, pa.Array]:
     columns = {name: _column(name, history.column(name)) for name in (*SCALARS, "line_search_total")}
     columns["sparsity"] = _column("sparsity", history.total_sparsity())
-    columns |= {name: _column(name, history.column(name)) for name in DISCRETE_SCALARS if history.discrete}
-    for counted in ("nonzeros", "flips") if history.discrete else ("nonzeros",):
+    columns |= {name: _column(name, history.column(name)) for name in CONSTRAINED_SCALARS if history.constrained}
+    for counted in ("nonzeros", "flips") if history.constrained else ("nonzeros",):
         layers = zip(history.layer_names, history.column(counted).T, strict=True)
         columns |= {f"{counted}_{name}": _whole(values) for name, values in layers}
     return columns
@@ -205,6 +212,7 @@ def _evaluations(evaluations: Sequence[EvaluationRecord], layer_names: Sequence[
         columns[f"sparsity_{name}"] = pa.array([e.sparsity_by_layer[i] for e in evaluations], pa.float64())
     columns["confusion"] = pa.array([json.dumps(e.confusion) for e in evaluations], pa.string())
     columns["histograms"] = pa.array([histograms_text(e) for e in evaluations], pa.string())
+    columns["continuum"] = pa.array([continuum_text(e) for e in evaluations], pa.string())
     return columns
 
 

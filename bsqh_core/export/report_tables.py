@@ -64,7 +64,7 @@ _MEASURED = (("Objective J", "J"), ("Loss", "loss"), ("Penalty", "penalty"))
 
 def _flipped(history: History) -> list[tuple[str, str]]:
     """What the last iteration did to weights that are discrete."""
-    if not history.discrete:
+    if not history.constrained:
         return []
     text = f"{history.column('flips')[-1].sum():,.0f} ({history.total_flipped()[-1]:.2g} %)"
     return [("Weights that flipped in the last iteration", text)]

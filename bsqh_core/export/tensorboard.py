@@ -16,7 +16,7 @@ import numpy as np
 
 from bsqh_core.export.records import read_records
 from bsqh_core.figures import visible_rows
-from bsqh_core.history import DISCRETE_SCALARS, History
+from bsqh_core.history import CONSTRAINED_SCALARS, History
 from bsqh_core.records import EvaluationRecord
 from bsqh_core.store import Store, StoredRun
 
@@ -101,9 +101,9 @@ def _iterations(writer: FileWriter, run: StoredRun, history: History) -> dict[in
     columns["sparsity/total"] = history.total_sparsity()
     rows = visible_rows(list(columns.values()), POINTS)
     columns |= _by_layer("sparsity", history, history.sparsity())
-    if history.discrete:
+    if history.constrained:
         columns |= {"flips/total": history.total_flipped(), **_by_layer("flips", history, history.flipped())}
-        columns |= {f"hamiltonian/{name}": history.column(name) for name in DISCRETE_SCALARS}
+        columns |= {f"hamiltonian/{name}": history.column(name) for name in CONSTRAINED_SCALARS}
     iterations, seconds = (history.column(name) for name in ("iteration", "device_seconds"))
     lists = {tag: column[rows].tolist() for tag, column in columns.items()}
     for i, row in enumerate(rows.tolist()):

@@ -24,8 +24,8 @@ from bsqh_core.figures.common import (
 )
 from bsqh_core.selection import Convergence, Growth
 
-MOST_CELLS_DRAWN = 200
-"""Of a heat map along an axis."""
+MOST_CELLS_DRAWN = 201
+"""Of a heat map along an axis; 200 steps have as many times."""
 
 STATE, INPUT, START = BLUE, VERMILLION, GREY
 _LOG_FROM = 100.0
@@ -59,7 +59,8 @@ def space_time_figure(times: np.ndarray, y: np.ndarray, f: np.ndarray, at: float
     mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
     layout["shapes"] = [{**mark, "line": {"color": GREY, "width": 1.5, "dash": "dot"}}] if at is not None else []
     heat = _heat(f[np.ix_(rows, columns)].T, float(np.abs(f).max()), "f")
-    heat |= {"x": pack(times[rows]), "y": pack(y[columns])}
+    # Places at equal distances, to half a step: others Plotly draws five times as slowly.
+    heat |= {name: pack(np.linspace(at[0], at[-1], len(z))) for name, at, z in (("x", times, rows), ("y", y, columns))}
     heat["hovertemplate"] = "t = %{x:.3~g}<br>y = %{y:.3f}<br>f = %{z:.4~g}<extra></extra>"
     return {"data": [heat], "layout": layout}
 

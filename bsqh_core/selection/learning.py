@@ -81,6 +81,11 @@ class LearningProblem:
         """What one entry of a, b, W and μ weighs in L²."""
         return self.tau * self.h, self.tau * self.h**2, self.h, 1.0
 
+    def inner(self, x: Controls, y: Controls) -> float:
+        """⟨x, y⟩ in L², of all controls together."""
+        products = (weight * float((p * q).sum()) for weight, p, q in zip(self.measures, x, y, strict=True))
+        return sum(products)
+
     def norms(self, x: Controls) -> tuple[float, float, float]:
         """‖a‖, ‖b‖ and that of (W, μ), in L²."""
         a, b, W, mu = (weight * float(part.square().sum()) for weight, part in zip(self.measures, x, strict=True))

@@ -138,7 +138,8 @@ class Solver(ABC):
             raise RunEnded(self.ending.reason)
         with self.objective.at_work(), self._clock, self._all_or_nothing():
             self._set_penalty(self.iteration)
-            before = None if self.objective.limits is None else self.controls.flat.clone()
+            limits, before = self.objective.limits, self.controls.flat
+            before = before if limits is None else before.clone()
             step = self._iterate(self._sampler.draw(self.dataset.train))
         self.iteration += 1
         self.ending = self._reason_to_end(step)
@@ -157,14 +158,14 @@ class Solver(ABC):
             step_norm=step.step_norm,
             nonzeros_by_layer=self.controls.nonzeros(),
             device_seconds=self.device_seconds,
-            flips_by_layer=step.flips if before is None else self._jumps(before),
+            flips_by_layer=step.flips if limits is None else self._jumps(before, limits),
             gain=step.gain,
             largest_wrong=step.largest_wrong,
         )
 
-    def _jumps(self, before: Tensor) -> tuple[int, ...]:
+    def _jumps(self, before: Tensor, limits: Tensor) -> tuple[int, ...]:
         """How many entries of each counted layer were at one limit of their box and are now at the other."""
-        flat, limits = self.controls.flat, self.objective.limits
+        flat = self.controls.flat
         jumped = ((before.abs() >= limits) & (flat.abs() >= limits) & (before * flat < 0)).split(
             [piece.stop - piece.start for piece in self.controls.slices]
         )

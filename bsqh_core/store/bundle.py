@@ -23,6 +23,7 @@ from bsqh_core.store.checkpoints import load_checkpoint
 from bsqh_core.store.listing import insert_configuration, summarise
 from bsqh_core.store.rows import (
     REJECTED,
+    continuum_of,
     histograms_of,
     insert_data,
     insert_evaluations,
@@ -39,7 +40,7 @@ FORMAT = 1
 LARGEST = 2**30
 """Bytes that a file may unpack to."""
 
-MOST_LAYERS = 100
+MOST_LAYERS = 200
 """Each layer takes a column of the store."""
 
 _REFUSED = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
@@ -207,7 +208,7 @@ def _fit(evaluation: EvaluationRecord, layers: int) -> bool:
 
 def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any, **more: Any) -> EvaluationRecord:
     """What JSON says of an evaluation, in its own types, or an error: it will be read as that."""
-    if split not in ("validation", "test"):
+    if split not in ("validation", "test", "training"):
         raise ValueError(split)
     return EvaluationRecord(
         iteration=int(iteration),
@@ -216,5 +217,6 @@ def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any,
         sparsity_by_layer=tuple(map(float, more.pop("sparsity_by_layer"))),
         full_objective=None if full_objective is None else float(full_objective),
         histograms=histograms_of(more.pop("histograms", ())),  # which older files do not have
+        continuum=continuum_of(more.pop("continuum", None)),
         **{name: float(value) for name, value in more.items()},
     )

@@ -77,7 +77,7 @@ class Histories:
         done = int(history.column("iteration")[-1]) if len(history) else 0
         evaluated = {(e.iteration, e.split) for e in history.evaluations[-2:]}
         since = history.evaluations[-1].iteration if history.evaluations else 0
-        names = iteration_columns(len(history.layer_names), history.discrete)
+        names = iteration_columns(len(history.layer_names), history.constrained)
         with self._store.reading() as connection:
             # One snapshot for all three tables.
             connection.execute("BEGIN")

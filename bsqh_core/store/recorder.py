@@ -60,7 +60,7 @@ class Recorder:
         self._lock, self._pen, self._ear = threading.Lock(), threading.Lock(), threading.Lock()
         self._waiting: dict[int, _Batch] = {}
         self._layers: dict[int, tuple[int, ...]] = {}
-        self._discrete: dict[int, bool] = {}
+        self._constrained: dict[int, bool] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
@@ -72,7 +72,7 @@ class Recorder:
             insert_data(connection, number, data, names, sizes)
             (run,) = read_runs(connection, "number = ?", (number,))
             insert_machine(connection, number, device_name(run.device), versions())
-        self._discrete[number] = run.config.admissible != "real"
+        self._constrained[number] = run.config.admissible != "real"
 
     def add(self, number: int, record: IterationRecord | EvaluationRecord) -> None:
         """Take one record; it is written within `INTERVAL`."""
@@ -104,7 +104,7 @@ class Recorder:
             try:
                 with self.store.writing() as connection:
                     for number, batch in batches.items():
-                        insert_iterations(connection, number, batch.iterations, self._discrete.get(number, False))
+                        insert_iterations(connection, number, batch.iterations, self._constrained.get(number, False))
                         insert_evaluations(connection, number, batch.evaluations)
                         _update(connection, number, self._summary(number, batch) | batch.columns)
                         steps = sum(record.line_search_steps for record in batch.iterations)

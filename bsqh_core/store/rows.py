@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from bsqh_core.datasets import DataFacts
-from bsqh_core.history import DISCRETE_SCALARS, SCALARS, row_of
+from bsqh_core.history import CONSTRAINED_SCALARS, SCALARS, row_of
 from bsqh_core.machine import Versions
-from bsqh_core.records import EvaluationRecord, Histogram, IterationRecord
+from bsqh_core.records import Continuum, EvaluationRecord, Histogram, IterationRecord
 from bsqh_core.store.schema import columns
 
 REJECTED = ("iteration", "trial", "eps", "J", "step_norm")
 
 
-def iteration_columns(layers: int, discrete: bool = False) -> list[str]:
+def iteration_columns(layers: int, constrained: bool = False) -> list[str]:
     """Columns of an iteration of a network with so many counted layers, as of `row_of`."""
     names = [*SCALARS, *(f"nonzeros_{layer}" for layer in range(layers))]
-    return names + [*DISCRETE_SCALARS, *(f"flips_{layer}" for layer in range(layers))] * discrete
+    return names + [*CONSTRAINED_SCALARS, *(f"flips_{layer}" for layer in range(layers))] * constrained
 
 
 def insert_data(
@@ -32,7 +32,7 @@ def insert_data(
 ) -> None:
     """Note what a run trains on and which layers it has, with columns of the iterations for each."""
     there = columns(connection, "iterations")
-    for name in iteration_columns(len(sizes), discrete=True):
+    for name in iteration_columns(len(sizes), constrained=True):
         if name not in there:
             connection.execute(f"ALTER TABLE iterations ADD COLUMN {name} INTEGER")
     connection.execute(
@@ -65,13 +65,13 @@ def insert_rows(
 
 
 def insert_iterations(
-    connection: sqlite3.Connection, number: int, records: Sequence[IterationRecord], discrete: bool = False
+    connection: sqlite3.Connection, number: int, records: Sequence[IterationRecord], constrained: bool = False
 ) -> None:
-    """Write iterations with their rejected trials and, if the weights are discrete, what changed in them."""
+    """Write iterations with their rejected trials and, if the weights are constrained, what changed in them."""
     if not records:
         return
-    names = iteration_columns(len(records[0].nonzeros_by_layer), discrete)
-    insert_rows(connection, "iterations", number, names, (row_of(record, discrete) for record in records))
+    names = iteration_columns(len(records[0].nonzeros_by_layer), constrained)
+    insert_rows(connection, "iterations", number, names, (row_of(record, constrained) for record in records))
     trials = ((r.iteration, i, trial) for r in records for i, trial in enumerate(r.trials))
     rejected = ((k, i, trial.eps, trial.J, trial.step_norm) for k, i, trial in trials if not trial.accepted)
     insert_rows(connection, "rejected_trials", number, REJECTED, rejected)
@@ -81,11 +81,11 @@ def insert_evaluations(connection: sqlite3.Connection, number: int, evaluations:
     """Write evaluations; one of the same split and iteration is replaced."""
     connection.executemany(
         "INSERT OR REPLACE INTO evaluations (run, iteration, split, loss, accuracy, auc, sparsity, full_objective, "
-        f"confusion, sparsity_by_layer, histograms) VALUES ({number:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"confusion, sparsity_by_layer, histograms, continuum) VALUES ({number:d}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 *(e.iteration, e.split, e.loss, e.accuracy, e.auc, e.sparsity, e.full_objective),
-                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer), histograms_text(e)),
+                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer), histograms_text(e), continuum_text(e)),
             )
             for e in evaluations
         ],
@@ -104,6 +104,23 @@ def histograms_of(layers: Sequence[Mapping[str, Sequence[float]]]) -> tuple[Hist
     return tuple(Histogram(tuple(map(float, x["centres"])), tuple(map(int, x["counts"]))) for x in layers)
 
 
+def continuum_text(evaluation: EvaluationRecord) -> str | None:
+    """What is drawn of a selection network as JSON, if the evaluation has it."""
+    drawn = evaluation.continuum
+    return None if drawn is None else json.dumps(asdict(drawn), separators=(",", ":"))
+
+
+def continuum_of(facts: Mapping[str, Any] | None) -> Continuum | None:
+    """The inverse, of what the JSON says."""
+    if not facts:
+        return None
+
+    def rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(map(float, row)) for row in matrix)
+
+    return Continuum(rows(facts["a"]), tuple(map(rows, facts["b"])), rows(facts["f"]))
+
+
 def read_numbers(
     connection: sqlite3.Connection, table: str, names: Sequence[str], number: int, since: int = 0
 ) -> np.ndarray:
@@ -114,7 +131,7 @@ def read_numbers(
         f"SELECT {', '.join(names)} FROM {table} WHERE run = ? AND iteration >= ? ORDER BY iteration", (number, since)
     )
     values = itertools.chain.from_iterable(cursor)
-    # fromiter is three times as fast, and only what was rejected and what discrete weights gain can be no number.
+    # fromiter is three times as fast, and only what was rejected and what constrained weights gain can be no number.
     nullable = "gain" in names or ("J" in names and table == "rejected_trials")
     flat = np.array(list(values), float) if nullable else np.fromiter(values, float)
     return flat.reshape(-1, len(names))
@@ -136,11 +153,12 @@ def _evaluation(row: sqlite3.Row) -> EvaluationRecord:
         iteration=row["iteration"],
         split=row["split"],
         loss=number("loss"),
-        accuracy=row["accuracy"],
+        accuracy=number("accuracy"),
         auc=number("auc"),
         confusion=tuple(map(tuple, json.loads(row["confusion"]))),
         sparsity=row["sparsity"],
         sparsity_by_layer=tuple(json.loads(row["sparsity_by_layer"])),
         full_objective=row["full_objective"],
         histograms=histograms_of(json.loads(row["histograms"] or "[]")),
+        continuum=continuum_of(json.loads(row["continuum"] or "null")),
     )

@@ -110,6 +110,29 @@ MIGRATIONS = (
     ALTER TABLE iterations ADD COLUMN largest_wrong REAL;
     ALTER TABLE evaluations ADD COLUMN histograms TEXT
     """,
+    # Without classes there is no accuracy: SQLite drops NOT NULL only with the table.
+    """
+    CREATE TABLE new_evaluations (
+        run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+        iteration INTEGER NOT NULL,
+        split TEXT NOT NULL,
+        loss REAL,
+        accuracy REAL,
+        auc REAL,
+        sparsity REAL NOT NULL,
+        full_objective REAL,
+        confusion TEXT NOT NULL,  -- JSON: rows of counts
+        sparsity_by_layer TEXT NOT NULL,  -- JSON
+        histograms TEXT,  -- JSON
+        continuum TEXT,  -- JSON
+        PRIMARY KEY (run, iteration, split)
+    ) WITHOUT ROWID;
+    INSERT INTO new_evaluations (run, iteration, split, loss, accuracy, auc, sparsity, full_objective, confusion,
+        sparsity_by_layer, histograms) SELECT run, iteration, split, loss, accuracy, auc, sparsity, full_objective,
+        confusion, sparsity_by_layer, histograms FROM evaluations;
+    DROP TABLE evaluations;
+    ALTER TABLE new_evaluations RENAME TO evaluations
+    """,
 )
 
 

@@ -211,7 +211,7 @@ def test_tensorboard_reads_flips_and_histograms(mixed: tuple[Store, list[StoredR
         archive.extractall(tmp_path)
     for run in runs:
         history, scalars = history_of(store, run), events(tmp_path / folder_name(run))[0]
-        if history.discrete:
+        if history.constrained:
             assert [e.value for e in scalars["flips/total"]] == np.float32(history.total_flipped()).tolist()
             assert [e.value for e in scalars["flips/fc1"]] == np.float32(history.flipped()[:, 0]).tolist()
             assert [e.value for e in scalars["hamiltonian/gain"]] == np.float32(history.column("gain")).tolist()

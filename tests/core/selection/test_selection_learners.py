@@ -27,6 +27,8 @@ from bsqh_core.selection import (
     random_head,
     states,
 )
+from bsqh_core.selection.controls import combined
+from bsqh_core.selection.pam import Point
 
 BOX = Box((-1.0, 1.0), (-2.0, 2.0))
 
@@ -77,13 +79,36 @@ def test_pam_decreases_by_the_squared_steps(seed, N, name, tau, tikhonov, box, k
 
 
 def test_pam_with_an_inner_solver_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is worse than the old block is not taken: L-BFGS sees wrong gradients here."""
-    right = PAM._value_and_gradient
-    monkeypatch.setattr(PAM, "_value_and_gradient", lambda *args: (-right(*args)[0], -right(*args)[1]))
+    """What is worse than the old block is not taken: the gradients have the wrong sign here."""
+    right = PAM._point
+
+    def wrong(*args) -> Point:
+        point = right(*args)
+        return point._replace(slope=combined(torch.neg, point.slope))
+
+    monkeypatch.setattr(PAM, "_point", wrong)
     learning = problem(box=BOX)
     records = run(PAM(learning, some_start(learning)), 2)
     assert [record.J - record.J_before for record in records] == [0, 0]
-    assert records[0].step_a == records[0].step_b == 0
+    assert max(records[0].step_a, records[0].step_b) < 1e-12
+
+
+@pytest.mark.parametrize("box", [BOX, None])
+@pytest.mark.parametrize("tikhonov", [0.0, 0.1])
+def test_pam_minimises_each_block(box: Box | None, tikhonov: float) -> None:
+    """No small step of the block lowers J + ‖Δ‖²/(2τ) by more than the inner tolerance."""
+    learning, tau = problem(box=box, tikhonov=tikhonov, size=2.0), 2.0
+    old = some_start(learning)
+    method = PAM(learning, old, step=tau, inner=500)
+    for names in (("a",), ("b",)):
+        new, reached = method._minimised(old, names)
+        value = method._point(new, old, names).value
+        assert reached.J == cost(learning, new).J
+        for seed in range(20):
+            part = getattr(new, names[0])
+            near = new._replace(**{names[0]: part + 1e-2 * normal(*part.shape, seed=seed)})
+            assert method._point(learning.projected(near), old, names).value >= value - 1e-7
+        assert all(torch.equal(getattr(old, name), getattr(new, name)) for name in "ab" if name not in names)
 
 
 def test_pam_moves_each_block_to_its_minimum() -> None:

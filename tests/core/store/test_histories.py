@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsqh_core import EvaluationRecord, IterationRecord, build_solver
-from bsqh_core.history import DISCRETE_SCALARS, SCALARS, History
+from bsqh_core.history import CONSTRAINED_SCALARS, SCALARS, History
 from bsqh_core.records import Trial
 from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.store import histories as module
@@ -34,7 +34,7 @@ from helpers import DISCRETE, TINY, make_records, train, write_run
 
 def contents(history: History | None) -> dict[str, Any]:
     assert history is not None
-    discrete = (*DISCRETE_SCALARS, "flips") if history.discrete else ()
+    discrete = (*CONSTRAINED_SCALARS, "flips") if history.constrained else ()
     names = (*SCALARS, "line_search_total", "nonzeros", *discrete)
     columns = {name: history.column(name).tolist() for name in names}
     rejected = [column.tolist() for column in history.rejected()]
@@ -147,8 +147,8 @@ def test_what_discrete_weights_do_comes_back(store: Store) -> None:
     assert history.flipped()[9].tolist() == pytest.approx([2.0, 2.1, 2.2])
     assert history.total_flipped()[9] == pytest.approx(2.1)
     assert history.until(9).flipped().shape == (9, 3)
-    assert not real.discrete
-    for name in (*DISCRETE_SCALARS, "flips"):
+    assert not real.constrained
+    for name in (*CONSTRAINED_SCALARS, "flips"):
         with pytest.raises(KeyError):
             real.column(name)
 
