@@ -31,6 +31,7 @@ page = router(
         st.Page("pages/paper.py", title="Paper", icon=":material/fact_check:"),
         st.Page("pages/scoreboard.py", title="Scoreboard", icon=":material/leaderboard:"),
         st.Page("pages/selection.py", title="Selection dynamics", icon=":material/waves:"),
+        st.Page("pages/learning.py", title="Learning", icon=":material/route:"),
     ],
 )
 audience_bar()

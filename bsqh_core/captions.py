@@ -20,7 +20,7 @@ from bsqh_core.comparison import (
 )
 from bsqh_core.config import RunConfig
 from bsqh_core.history import History
-from bsqh_core.records import EvaluationRecord, Histogram
+from bsqh_core.records import Continuum, EvaluationRecord, Histogram
 
 FigureKind = Literal["loss", "epsilon", "flips", "sparsity", "accuracy", "gain", "histogram"]
 
@@ -41,6 +41,7 @@ _QUANTITIES: dict[Quantity, tuple[str, int | None]] = {
     "sparsity": ("Sparsity in per cent", 1),
     "line search": ("Line-search steps so far", 0),
     "eps": ("Accepted augmentation weight ε", None),
+    "flips": ("Share that flipped in the last iteration, in per cent,", 1),
 }
 
 
@@ -92,6 +93,18 @@ def describe_confusion(evaluation: EvaluationRecord, classes: Sequence[str]) -> 
         return f"{text}."
     true, given = np.unravel_index(mistakes.argmax(), mistakes.shape)
     return f"{text}; the commonest mistake is {classes[true]} taken for {classes[given]}, {mistakes.max():,} times."
+
+
+def describe_arrival(continuum: Continuum, target: np.ndarray | None) -> str:
+    """What `arrival_figure` shows, of its first contestant."""
+    start, end = (np.array(row) for row in (continuum.f[0], continuum.f[-1]))
+    text = f"f over y: from {start.min():.3g} to {start.max():.3g} at t = 0, {end.min():.3g} to {end.max():.3g} at T"
+    return text + ("." if target is None else f"; the target goes from {target.min():.3g} to {target.max():.3g}.")
+
+
+def describe_field(name: str, values: np.ndarray) -> str:
+    """What `field_figure` and `kernels_figure` show."""
+    return f"{name} takes values from {values.min():.3g} to {values.max():.3g}."
 
 
 def _loss(history: History, n: int, after: str) -> str:

@@ -44,7 +44,9 @@ def _of_profiles(config: RunConfig) -> dict[str, str]:
         if config.loss != "mean-square":
             return {}
         return {"loss": "mean-square needs a target: choose another loss, or the data set profiles."}
-    problems = {name: problem for name in ("initial", "target") if (problem := formula_problem(getattr(config, name)))}
+    cells = (config.widths or NETWORKS[config.network].widths)[0]
+    found = {name: formula_problem(getattr(config, name), cells) for name in ("initial", "target")}
+    problems = {name: problem for name, problem in found.items() if problem}
     if config.network != "selection":
         problems["network"] = "The data set profiles has no classes: choose the network selection."
     if config.loss != "mean-square":

@@ -30,7 +30,7 @@ CONSTRAINED_SCALARS = ("gain", "largest_wrong")
 
 
 def row_of(record: IterationRecord, constrained: bool) -> list[float]:
-    """An iteration as a row: `SCALARS`, non-zeros by layer; if constrained, `CONSTRAINED_SCALARS` and flips by layer."""
+    """A row: `SCALARS`, non-zeros by layer and, if constrained, `CONSTRAINED_SCALARS` and flips by layer."""
     row = [*(getattr(record, name) for name in SCALARS), *record.nonzeros_by_layer]
     if constrained:
         # A line search that stalled changed nothing, and its record has no flips.
@@ -168,6 +168,10 @@ class History:
     def last_histograms(self) -> EvaluationRecord | None:
         """The last evaluation that has histograms."""
         return next((e for e in reversed(list(self.evaluations)) if e.histograms), None)
+
+    def last_continuum(self) -> EvaluationRecord | None:
+        """The last evaluation that has pictures of a selection network."""
+        return next((e for e in reversed(list(self.evaluations)) if e.continuum is not None), None)
 
     def evaluated(self, split: str) -> list[EvaluationRecord]:
         """Evaluations of one split, oldest first."""

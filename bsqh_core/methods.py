@@ -220,7 +220,7 @@ METHODS = {
 METHODS |= {
     "lm19-msa": Method(
         "MSA in a box: a and b become maximisers of the Hamiltonian (LM19 Algorithm 2); it is not meant to settle",
-        "MSA in a box",
+        "MSA (LM19)",
         _BOX,
         smooth=True,
         full_batch=True,

@@ -20,15 +20,26 @@ def contestants(config: RunConfig, sqh: bool, omegas: Sequence[int], rivals: Seq
     Raises
     ------
     ConfigError
+        As `check_number` and `suited`.
+    """
+    check_number(sqh, omegas, rivals)
+    chosen = [suited(config, "sqh")] * sqh + [replace(suited(config, "bsqh"), omega=omega) for omega in omegas]
+    return chosen + [suited(config, method) for method in rivals]
+
+
+def check_number(sqh: bool, omegas: Sequence[int], rivals: Sequence[str]) -> None:
+    """Refuse what is no race under any configuration.
+
+    Raises
+    ------
+    ConfigError
         If they are fewer than two, more than `MOST_CONTESTANTS`, or one of them runs twice.
     """
-    chosen = [suited(config, "sqh")] * sqh + [replace(suited(config, "bsqh"), omega=omega) for omega in omegas]
-    chosen += [suited(config, method) for method in rivals]
-    if len(set(chosen)) < len(chosen):
-        raise ConfigError({"omegas": "Name each ω once."})
-    if not 2 <= len(chosen) <= MOST_CONTESTANTS:
-        raise ConfigError({"omegas": f"A race has two to {MOST_CONTESTANTS} contestants; these are {len(chosen)}."})
-    return chosen
+    n = sqh + len(omegas) + len(rivals)
+    if len({*omegas, *rivals}) < n - sqh:
+        raise ConfigError({"omegas": "Name each ω once, and each rival."})
+    if not 2 <= n <= MOST_CONTESTANTS:
+        raise ConfigError({"omegas": f"A race has two to {MOST_CONTESTANTS} contestants; these are {n}."})
 
 
 def suited(config: RunConfig, name: str) -> RunConfig:
@@ -37,11 +48,16 @@ def suited(config: RunConfig, name: str) -> RunConfig:
     Methods that need a smooth objective take the quadratic part of the penalty alone, αρ/2 ‖u‖², or none with discrete
     weights; those that need the whole training set take it. Methods that can train real and discrete weights train
     those of `config`. What the method does not read is at its default.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot come near enough, as the method trains only networks of another kind.
     """
     method, usual = METHODS[name], {item.name: item.default for item in fields(RunConfig)}
     changes: dict[str, Any] = {item: usual[item] for item in OWN_SETTINGS if item not in method.settings}
     if "weights" in method.settings:
-        changes["weights"] = config.admissible
+        changes["weights"] = config.admissible if config.discrete else "real"
     if method.smooth and method.weights != "real":
         changes["penalty"] = "none"
     elif method.smooth and config.penalty != "none":

@@ -89,8 +89,8 @@ class L2Linear(nn.Module):
             self.bias.copy_(v * math.sqrt(self.measures[1]))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """v = 0; k normal: of deviation 1 in a step, near the identity; in a head h k has Xavier's."""
+        """v = 0; k normal: of deviation 0.1 in a step, near the identity; in a head h k has Xavier's."""
         out, into = self.weight.shape
-        deviation = 1.0 if self.carries else into * math.sqrt(2 / (into + out))
+        deviation = 0.1 if self.carries else into * math.sqrt(2 / (into + out))
         nn.init.normal_(self.weight, std=deviation * math.sqrt(self.measures[0]), generator=generator)
         nn.init.zeros_(self.bias)

@@ -13,6 +13,9 @@ from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.store import StoredRun
 
+_EMPTY = {"train_samples": "all", "rho_start": "constant"}
+_EMPTY |= dict.fromkeys(("validation_samples", "bound_a", "bound_b"), "none")
+
 
 def data_title(config: RunConfig) -> str:
     """The data set of a configuration, as people call it."""
@@ -47,7 +50,7 @@ def method_text(config: RunConfig) -> str:
     method = METHODS[config.method]
     told = f" with {RunConfig.spec(method.tells).symbol} = {config.used(method.tells):g}" if method.tells else ""
     kind = "" if config.admissible == method.weights else f", {config.admissible} weights"
-    return method.label + told + kind
+    return method.label + told + (", in a box" if config.admissible == "box" else kind)
 
 
 def setting_text(config: RunConfig, name: str) -> str:
@@ -61,7 +64,7 @@ def setting_text(config: RunConfig, name: str) -> str:
     if name == "dataset":
         return Path(value).name
     if value is None:
-        return {"train_samples": "all", "validation_samples": "none", "rho_start": "constant"}.get(name, "usual")
+        return _EMPTY.get(name, "usual")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

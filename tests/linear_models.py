@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bsqh_core import Dataset, RunConfig
 from bsqh_core.controls import Controls
 from bsqh_core.layers import ControlLayer, Network
+from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.objective import Loss, Objective
 from bsqh_core.penalties import PENALTIES
@@ -21,10 +22,19 @@ from bsqh_core.solvers import SOLVERS, Solver
 
 def small_widths(network: str) -> tuple[int, ...]:
     """Widths with which a network trains in no time."""
-    if network == "mlp":
-        return 12, 10
+    if network in ("mlp", "selection"):
+        return (12, 10) if network == "mlp" else (6,)
     n = len(NETWORKS[network].widths)
     return (3, 4, 10, 8)[:n] if n <= 4 else (2, 2, 3, 3, 4, 4, 8, 8)[:n]
+
+
+def suiting(method: str, network: str = "mlp") -> dict[str, Any]:
+    """The method and what it does not run without: a network of its own, if it has one, its loss and its box."""
+    facts = METHODS[method]
+    if not facts.network:
+        return {"method": method, "network": network}
+    box = {"bound_a": 2.0, "bound_b": 5.0} if method == "lm19-msa" else {}
+    return {"method": method, "network": facts.network, "loss": "logistic-squares", **box}
 
 
 def small(method: str, network: str = "lenet5", **settings: Any) -> RunConfig:

@@ -15,7 +15,7 @@ from bsqh_core.history import History
 from bsqh_core.methods import METHODS
 from bsqh_core.records import EvaluationRecord
 
-Quantity = Literal["J", "accuracy", "sparsity", "line search", "eps"]
+Quantity = Literal["J", "accuracy", "sparsity", "line search", "eps", "flips"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
@@ -158,13 +158,20 @@ def curve(history: History, quantity: Quantity) -> tuple[np.ndarray, np.ndarray]
     """A quantity of one run: iterations and values, each (points,).
 
     "accuracy" is that of `held_out`, in [0, 1]; "sparsity" is in per cent; "line search" counts rejected trials so far.
+    "flips" is the share of constrained weights that an iteration changes, in per cent; others have no such curve.
     """
     if quantity == "accuracy":
         found = held_out(history)
         return np.array([float(e.iteration) for e in found]), np.array([e.accuracy for e in found])
-    n = len(history)
+    n = len(history) if quantity != "flips" or history.constrained else 0
     names = {"J": "J", "eps": "eps", "line search": "line_search_total"}
-    values = history.total_sparsity() if quantity == "sparsity" else history.column(names[quantity])
+    match quantity:
+        case "sparsity":
+            values = history.total_sparsity()
+        case "flips":
+            values = history.total_flipped() if n else np.empty(0)
+        case _:
+            values = history.column(names[quantity])
     return history.column("iteration")[:n], values[:n]
 
 

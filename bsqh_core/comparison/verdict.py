@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bsqh_core.comparison.entries import Entry, differing_fields
 from bsqh_core.comparison.standings import (
     WINDOW,
@@ -25,7 +27,13 @@ _MEANING_OF_J = {
     "train_samples": "training images",
     "validation_samples": "validation images",
     "scaling": "the scaling of images",
+    "initial": "initial state",
+    "target": "target",
+    "loss": "loss",
     "network": "network",
+    "activation": "activation",
+    "horizon": "T",
+    "depth": "depth",
     "widths": "widths",
     "penalty": "penalty",
     "alpha": "α",
@@ -169,10 +177,14 @@ def _lead(
 
 
 def _outcomes(entries: Sequence[Entry], standings: Sequence[Standing]) -> str:
-    """Accuracy and sparsity of each."""
+    """Accuracy and sparsity of each; without classes, J."""
     parts = []
     for entry, standing in zip(entries, standings, strict=True):
         verb = "ended with" if entry.ended else "now has"
+        if entry.config.dataset == "profiles":
+            J = np.mean([history.column("J")[-1] for history in entry.histories])
+            parts.append(f"{standing.label} {verb} J = {J:.3g}")
+            continue
         accuracy = "no accuracy yet"
         if standing.accuracy is not None:
             accuracy = f"accuracy {standing.accuracy.times(100).text(1)} %"

@@ -12,6 +12,7 @@ from bsqh_core import captions, figures
 from bsqh_core.comparison import Entry, Quantity, Verdict, differing_fields, verdict
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
+from bsqh_core.dashboard.continuum import continuum_view
 from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.form import LABELS
 from bsqh_core.dashboard.live import axis_switches, total_seconds, x_end_of
@@ -28,6 +29,7 @@ _TITLES: dict[Quantity, str] = {
     "sparsity": "Sparsity over all layers",
     "line search": "Line-search steps so far",
     "eps": "Augmentation weight ε",
+    "flips": "Weights that flip",
 }
 
 
@@ -53,23 +55,39 @@ def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> No
     entries = histories().entries(runs)
     if at is not None:
         entries = [_as_it_was(entry, at) for entry in entries]
+    firsts = [(entry.label, entry.config, next(iter(entry.histories), None)) for entry in entries]
+    continuum_view(firsts, key)
     _verdict(entries)
     x, log_y = axis_switches(("relative", "evaluations", "iteration", "time"), "race_axis", "relative")
     total = max((total_seconds(run) or 0 for run in runs), default=0) or None
     x_end = None if at is None else x_end_of([history for run in runs if (history := history_of(run))], x)
     columns = st.columns(2)
-    for place, (quantity, title) in enumerate(_TITLES.items()):
+    titles = _applicable(entries)
+    for place, (quantity, title) in enumerate(titles.items()):
         logarithmic = log_y if quantity in ("J", "eps") else None
         figure = figures.comparison_figure(entries, quantity, x, logarithmic, total)
         with columns[place % 2]:
             st.markdown(f"##### {title}")
             alt = f"{title}. {captions.describe_comparison(entries, quantity)}"
             live_plot(figures.with_x_end(figure, x_end), key=f"{quantity}_{key}", alt=alt, height=340)
-    with columns[len(_TITLES) % 2]:
-        st.markdown("##### Accuracy against non-zeros")
-        alt = f"Accuracy against non-zeros. {captions.describe_pareto(entries)}"
-        live_plot(figures.pareto_figure(entries), key=f"pareto_{key}", alt=alt, height=340)
+    if "accuracy" in titles:
+        with columns[len(titles) % 2]:
+            st.markdown("##### Accuracy against non-zeros")
+            alt = f"Accuracy against non-zeros. {captions.describe_pareto(entries)}"
+            live_plot(figures.pareto_figure(entries), key=f"pareto_{key}", alt=alt, height=340)
     _differences(entries)
+
+
+def _applicable(entries: Sequence[Entry]) -> dict[Quantity, str]:
+    """The charts that say something about these contestants: without classes there is no accuracy."""
+    unsaid: set[Quantity] = set() if any(map(_classifies, entries)) else {"accuracy", "sparsity"}
+    if not any(history.constrained for entry in entries for history in entry.histories):
+        unsaid.add("flips")
+    return {quantity: title for quantity, title in _TITLES.items() if quantity not in unsaid}
+
+
+def _classifies(entry: Entry) -> bool:
+    return entry.config.dataset != "profiles"
 
 
 def _as_it_was(entry: Entry, at: int) -> Entry:
@@ -86,7 +104,9 @@ def _verdict(entries: Sequence[Entry]) -> None:
         st.info("The verdict comes as soon as two contestants have come to something.", icon=":material/balance:")
         return
     st.info("  \n".join(map(plain, found.sentences)), icon=":material/balance:")
-    st.table(_standings(found), border="horizontal")
+    table = _standings(found)
+    unsaid = [] if any(map(_classifies, entries)) else ["Accuracy %", "Sparsity %", "Non-zeros"]
+    st.table(table.drop(columns=unsaid), border="horizontal")
 
 
 def _standings(found: Verdict) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.upload import keep_upload
 from bsqh_core.datasets import DATASETS, NPZ_FORMAT, data_directory
 from bsqh_core.errors import ConfigError, DataError
+from bsqh_core.losses import LOSSES
 from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
@@ -27,6 +28,11 @@ LABELS = {
     "scaling": "Images are",
     "network": "Architecture",
     "widths": "Widths",
+    "activation": "Activation σ",
+    "horizon": "T · end of time",
+    "depth": "L · depth",
+    "initial": "Initial state f_I(y)",
+    "target": "Target f̃(y)",
     "loss": "Loss Φ",
     "penalty": "Penalty R",
     "alpha": "α · L² share",
@@ -39,6 +45,8 @@ LABELS = {
     "averaging": "a · moving average",
     "averaging_decay": "c · its decay",
     "threshold": "r · threshold",
+    "bound_a": "Limit of |a|",
+    "bound_b": "Limit of |b|",
     "zeta": "ζ · shrink",
     "omega": "ω · average",
     "mu": "μ · growth",
@@ -61,7 +69,7 @@ LABELS = {
 }
 _TITLES = {
     "network": {name: item.title for name, item in NETWORKS.items()},
-    "loss": {"squared-hinge": "squared hinge"},
+    "loss": {name: name.replace("-", " ") for name in LOSSES if name != "cross-entropy"},
     "penalty": {name: item.title for name, item in PENALTIES.items()},
     "method": {name: item.label for name, item in METHODS.items()} | {"bsqh": "bSQH (ω)", "sqh": "SQH (ζ)"},
     "weights": {"binary": "binary: −s and s", "ternary": "ternary: −s, 0 and s"},
@@ -70,16 +78,18 @@ _TITLES = {
     "weighted_mean": {"weights": "its sum of weights", "samples": "its number of samples"},
     "device": {"auto": "automatic", "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"},
 }
-_EMPTY = {"train_samples": "all", "validation_samples": "none"}
+_EMPTY = {"train_samples": "all", "validation_samples": "none", "bound_a": "none", "bound_b": "none"}
 _STEPS = {
     **{"alpha": 0.05, "rho": 1e-4, "zeta": 0.01, "mu": 0.1, "eta": 1e-9, "eps0": 0.1, "learning_rate": 1e-3},
     **{"averaging": 0.001, "averaging_decay": 0.01, "threshold": 0.05},
+    **{"horizon": 0.5, "bound_a": 1.0, "bound_b": 1.0},
     **{"momentum": 0.05, "keep": 0.01, "rho_start": 1e-5, "rho_until": 0.05, "debias": 0.05},
 }
 _ADVANCED = (
     ("weights",),
     ("threshold",),
     ("averaging", "averaging_decay"),
+    ("bound_a", "bound_b"),
     ("zeta", "omega"),
     ("mu", "eta"),
     ("eps0",),
@@ -180,8 +190,13 @@ def _settings(unfolded: bool, methods: Sequence[str] | None) -> tuple[dict[str, 
     problems: dict[str, str] = {}
     with st.expander("Settings", expanded=unfolded, icon=":material/tune:"):
         _dataset(values, problems)
-        for name in ("network", "penalty"):
-            values[name] = _field(name)
+        if values.get("dataset") == "profiles":
+            values |= {name: _field(name) for name in ("initial", "target")}
+        values["network"] = _field("network")
+        for column, name in zip(st.columns(3), NETWORKS[values["network"]].settings, strict=False):
+            with column:
+                values[name] = _field(name)
+        values["penalty"] = _field("penalty")
         for column, name in zip(st.columns(2), ("alpha", "rho"), strict=True):
             with column:
                 values[name] = _field(name, disabled=values["penalty"] == "none")
@@ -191,6 +206,7 @@ def _settings(unfolded: bool, methods: Sequence[str] | None) -> tuple[dict[str, 
         _batch(values)
     read = {name for method in methods or [values.get("method", "bsqh")] for name in METHODS[method].settings}
     unread = {*OWN_SETTINGS} - read | ({"omega"} if methods is not None else set())
+    unread |= {"bound_a", "bound_b"} if values["network"] != "selection" else set()
     with st.expander("Advanced", icon=":material/build:"):
         for names in filter(None, ([name for name in row if name not in unread] for row in _ADVANCED)):
             for column, name in zip(st.columns(len(names), vertical_alignment="bottom"), names, strict=True):
@@ -234,11 +250,13 @@ def _field(name: str, disabled: bool = False) -> Any:
         return st.selectbox(label, choices, format_func=lambda choice: titles.get(choice, choice), **common)
     if spec.kind is bool:
         return st.checkbox(label, **common)
+    if spec.kind is str:
+        return st.text_input(label, **common)
     if spec.many:
         placeholder = ", ".join(map(str, NETWORKS[st.session_state[_key("network")]].widths))
         return st.text_input(label, placeholder=placeholder, **common)
     if spec.kind is float:
-        usual = "usual" if spec.optional else None
+        usual = _EMPTY.get(name, "usual") if spec.optional else None
         return st.number_input(label, value=None, step=_STEPS[name], format="%g", placeholder=usual, **common)
     # No min_value: the browser would keep a refused number on the screen and the old one in use.
     return st.number_input(label, value=None, step=1, placeholder=_EMPTY.get(name), **common)

@@ -13,9 +13,11 @@ from bsqh_core.comparison import forward_evaluations
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.audience import is_host
+from bsqh_core.dashboard.continuum import continuum_view
 from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.pace import refresh_interval
+from bsqh_core.dashboard.press import press_button
 from bsqh_core.dashboard.service import history_of, store, worker
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.figures import XAxis
@@ -23,7 +25,7 @@ from bsqh_core.history import History
 from bsqh_core.networks import NETWORKS
 from bsqh_core.records import Outcome, State
 from bsqh_core.store import StoredRun
-from bsqh_core.titles import describe, plain, run_title
+from bsqh_core.titles import describe, method_text, plain, run_title
 
 _SPARK_POINTS = 60
 _HELP = {
@@ -91,8 +93,8 @@ def run_buttons(runs: Sequence[StoredRun]) -> None:
             paused = any(run.wanted == "pause" for run in runs)
             label, icon, what = ("Resume", "play_arrow", "run") if paused else ("Pause", "pause", "pause")
             # One key for both, so that the keyboard's focus stays.
-            st.button(label, icon=f":material/{icon}:", on_click=actions.ask, args=(going, what), key=f"pause_{key}")
-        st.button(
+            press_button(label, icon=f":material/{icon}:", on_click=actions.ask, args=(going, what), key=f"pause_{key}")
+        press_button(
             "Stopping …" if stopping else "Stop",
             icon=":material/stop:",
             on_click=actions.ask,
@@ -101,7 +103,9 @@ def run_buttons(runs: Sequence[StoredRun]) -> None:
             key=f"stop_{key}",
         )
     elif resumable := [run.uid for run in runs if run.resumable]:
-        st.button("Resume", icon=":material/resume:", on_click=actions.resume, args=(resumable,), key=f"resume_{key}")
+        press_button(
+            "Resume", icon=":material/resume:", on_click=actions.resume, args=(resumable,), key=f"resume_{key}"
+        )
 
 
 def _status(run: StoredRun, history: History | None) -> None:
@@ -238,6 +242,7 @@ def charts(run: StoredRun, history: History, whole: History | None = None) -> No
                 st.caption(f"After {drawn_at.iteration:,} iterations.")
             if kind == "flips" and (why := captions.why_unsettled(run.config)):
                 st.caption(why)
+    continuum_view([(method_text(run.config), run.config, history)], run.uid)
     confusion(run, history)
 
 

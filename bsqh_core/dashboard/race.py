@@ -19,7 +19,7 @@ from bsqh_core.dashboard.service import store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import ConfigError
 from bsqh_core.methods import METHODS
-from bsqh_core.race import MOST_SEEDS, contestants, in_common
+from bsqh_core.race import MOST_SEEDS, check_number, contestants, in_common
 from bsqh_core.records import State
 from bsqh_core.store import StoredRun
 from bsqh_core.titles import describe, plain, race_title, status_words
@@ -72,22 +72,25 @@ def fill_contestants(race: Sequence[StoredRun]) -> None:
 def race_form(unfolded: bool) -> RunConfig | None:
     """Draw the form and start the race when the button is pressed; returns the common configuration, if it is valid."""
     chosen, problems = _contestants()
+    complaints = st.container()
     methods = ["sqh"] * chosen.sqh + ["bsqh"] * bool(chosen.omegas) + chosen.rivals
     config, pressed = run_form(unfolded, "Start the race", methods, problems)
-    if pressed and config is not None:
-        try:
-            race = actions.start_race(contestants(config, *chosen[:3]), chosen.seeds)
-        except ConfigError as error:
-            st.error(str(error))
-        else:
-            if race:
-                st.query_params.from_dict({"race": race})
-                st.rerun()
+    if config is None or problems:
+        return config
+    try:
+        racing = contestants(config, *chosen[:3])
+        race = actions.start_race(racing, chosen.seeds) if pressed else None
+    except ConfigError as error:
+        complaints.error(plain(str(error)), icon=":material/error:")
+    else:
+        if race:
+            st.query_params.from_dict({"race": race})
+            st.rerun()
     return config
 
 
 def _contestants() -> tuple[_Chosen, dict[str, str]]:
-    """Who runs, and what is wrong with that."""
+    """Who runs, and what is wrong with that under any configuration."""
     sqh = st.toggle("SQH (ζ)", key="race_sqh", persist_state="session")
     text = st.text_input(
         "bSQH with ω =",
@@ -117,7 +120,7 @@ def _contestants() -> tuple[_Chosen, dict[str, str]]:
     omegas, problem = whole_numbers(text)
     if problem is None:
         try:
-            contestants(RunConfig(), sqh, omegas or (), rivals)
+            check_number(sqh, omegas or (), rivals)
         except ConfigError as error:
             problem = str(error)
     return _Chosen(sqh, omegas or (), rivals, int(seeds)), {"Contestants": problem} if problem else {}
@@ -134,17 +137,22 @@ def _race_view(name: str, interval: float | None) -> None:
     runs = store().race(name)
     if not runs or refresh_interval(runs) != interval:
         st.rerun()
+    race_panel(runs, name)
     config = in_common([run.config for run in runs])
+    show_address(config, race=name, **_contestants_to_address(runs))
+
+
+def race_panel(runs: Sequence[StoredRun], name: str) -> None:
+    """What a race is, its buttons, how far it is, and the contestants side by side."""
     title, buttons = st.columns([3, 2], vertical_alignment="bottom")
     title.subheader(plain(race_title(runs)), anchor=False)
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         run_buttons(runs)
         export_button(runs, name)
         share_button(name)
-    st.caption(describe(config, of_a_race=True))
+    st.caption(describe(in_common([run.config for run in runs]), of_a_race=True))
     _progress(runs)
     comparison(runs, name)
-    show_address(config, race=name, **_contestants_to_address(runs))
 
 
 def _progress(runs: Sequence[StoredRun]) -> None:

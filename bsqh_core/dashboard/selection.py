@@ -8,7 +8,6 @@ import streamlit as st
 
 from bsqh_core import captions_selection as captions
 from bsqh_core import figures
-from bsqh_core.dashboard.address import write_address
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.selection_form import Form, key_of
 from bsqh_core.dashboard.selection_player import player
@@ -26,7 +25,6 @@ _HEIGHT = 340
 def explorer(form: Form) -> None:
     """Everything about the problem of the form; where it cannot be computed, why, and the last one that could."""
     problem = _computable(form)
-    write_address(**form.words)
     if problem is None:
         return
     said, share = st.columns([9, 2])

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from bsqh_core.dashboard.address import follow_address, say_what_is_ignored
+from bsqh_core.dashboard.address import say_what_is_ignored
 from bsqh_core.dashboard.selection_pad import pad
 from bsqh_core.dashboard.selection_problem import STATES, Chosen, Problem, Value
 from bsqh_core.selection import ACTIVATIONS, KERNELS, PROFILES
 from bsqh_core.selection.expressions import FUNCTIONS
 
 MOST_CELLS = 400
-_LONGEST_TEXT = 200  # an address keeps as much
+_LONGEST_TEXT = 200
+_WRITTEN = "selection_address"
 STEPPER_TITLES = {"euler": "Euler: the residual network", "rk4": "RK4: Runge-Kutta"}
 
 EXAMPLES: dict[str, dict[str, str]] = {
@@ -88,13 +88,10 @@ class Form:
         None if a field is empty.
     complaint : str
         Which one; else empty.
-    words : dict[str, tuple[str, str]]
-        For `write_address`.
     """
 
     problem: Problem | None
     complaint: str
-    words: dict[str, tuple[str, str]]
 
 
 def key_of(name: str) -> str:
@@ -102,21 +99,20 @@ def key_of(name: str) -> str:
 
 
 def problem_form() -> Form:
-    """Draw the controls; after `examples`, which may fill them."""
-    drawn = ["kernel", "bias", "state", "sigma", "stepper", "dim", "T", "L", "M"]
+    """Draw the controls, after `examples`, which may fill them, and let the address say how they stand."""
     for part in _PARTS:
-        drawn += _part(part)
+        _part(part)
     with st.container(border=True):
         _network()
-    values = {name: st.session_state[key_of(name)] for name in drawn}
-    words = {name: (key_of(name), _word(name, value)) for name, value in values.items()}
-    empty = [name for name in ("T", "L", "M", *drawn) if values[name] is None]
+    _write_address()
+    values = {name: st.session_state[key_of(name)] for name in _used()}
+    empty = [name for name in ("T", "L", "M", *values) if values[name] is None]
     if empty:
         label = _LABELS.get(empty[0]) or f"Seed of the {_PART_NAMES[empty[0].partition('_')[0]]}"
-        return Form(None, f"{label} is empty: write a number.", words)
+        return Form(None, f"{label} is empty: write a number.")
     if not 1 <= values["M"] <= MOST_CELLS:
-        return Form(None, f"{_LABELS['M']}: take a whole number from 1 to {MOST_CELLS}, not {values['M']:,}.", words)
-    return Form(_problem(values), "", words)
+        return Form(None, f"{_LABELS['M']}: take a whole number from 1 to {MOST_CELLS}, not {values['M']:,}.")
+    return Form(_problem(values), "")
 
 
 def _problem(values: Mapping[str, Any]) -> Problem:
@@ -189,18 +185,42 @@ def _limits(name: str) -> tuple[float, float]:
     return _LIMITS.get(name) or _RANGES.get(parameter, (0, 2**31 - 1))[:2]
 
 
+def _used() -> list[str]:
+    """What the address says of the fields as they stand: those of the chosen kernel, bias and state."""
+    chosen = {part: many[st.session_state[key_of(part)]] for part, many in _PARTS.items()}
+    return [*_USUAL, *(f"{part}_{name}" for part, choice in chosen.items() for name in choice.parameters)]
+
+
+def _words() -> dict[str, str]:
+    said = {name: _word(name, st.session_state[key_of(name)]) for name in _used()}
+    return {name: word for name, word in said.items() if word}
+
+
+def _write_address() -> None:
+    st.session_state[_WRITTEN] = _words()
+    if st.query_params.to_dict() != st.session_state[_WRITTEN]:
+        st.query_params.from_dict(st.session_state[_WRITTEN])
+
+
 def _follow_address() -> None:
+    """Let the fields stand as the address says: all of them, where one comes here or steps through the history.
+
+    Who comes back from another page, by the menu, finds them as they were.
+    """
+    state, asked = st.session_state, st.query_params.to_dict()
+    if key_of("example") not in state:  # it is forgotten on other pages
+        news = bool(asked) or _WRITTEN not in state
+    else:  # where a field was changed, the address may be the one from before
+        news = asked != state[_WRITTEN] and _words() == state[_WRITTEN]
     refused = []
-
-    def read(name: str, text: str) -> Value:
-        try:
-            return _read(name, text) if text else _usual(name)
-        except ValueError:
-            refused.append(f"{name} cannot be {text[:40]!r}.")
-            return _usual(name)
-
     for name in _names():
-        follow_address(name, key_of(name), partial(read, name))
+        if news or key_of(name) not in state:
+            text = asked.get(name, "")[:_LONGEST_TEXT] if news else ""
+            try:
+                state[key_of(name)] = _read(name, text) if text else _usual(name)
+            except ValueError:
+                refused.append(f"{name} cannot be {text[:40]!r}.")
+                state[key_of(name)] = _usual(name)
     say_what_is_ignored(refused)
 
 
@@ -216,8 +236,7 @@ def examples() -> None:
 def _says(words: Mapping[str, str]) -> bool:
     """Whether the fields that are used stand as an example has them."""
     wanted = {name: _wanted(name, words) for name in _names()}
-    used = {*_USUAL} | {f"{part}_{name}" for part, many in _PARTS.items() for name in many[wanted[part]].parameters}
-    return all(st.session_state.get(key_of(name)) == wanted[name] for name in used)
+    return all(st.session_state[key_of(name)] == wanted[name] for name in _used())
 
 
 def _wanted(name: str, words: Mapping[str, str]) -> Any:
@@ -237,8 +256,8 @@ def _fill() -> None:
 # --- the fields ---
 
 
-def _part(part: str) -> list[str]:
-    """A kernel, bias or state by name, and its parameters; their names."""
+def _part(part: str) -> None:
+    """A kernel, bias or state by name, and its parameters."""
     choices = _PARTS[part]
     with st.container(border=True):
         name = st.selectbox(
@@ -251,7 +270,6 @@ def _part(part: str) -> list[str]:
         )
         for parameter, spec in choices[name].parameters.items():
             _parameter(f"{part}_{parameter}", parameter, spec.title)
-    return [f"{part}_{parameter}" for parameter in choices[name].parameters]
 
 
 def _parameter(name: str, parameter: str, title: str) -> None:
@@ -263,7 +281,7 @@ def _parameter(name: str, parameter: str, title: str) -> None:
         st.number_input(title, value=None, step=1, help="Another number, another draw.", **common)
     elif parameter == "values":
         pad(key_of(name))
-        text = "What is drawn, as numbers between commas at equal distances: for keyboards, and to be exact."
+        text = "What is drawn, as numbers at equal distances, with spaces between: for keyboards, and to be exact."
         st.text_input(title, help=text, max_chars=_LONGEST_TEXT, **common)
     elif parameter == "eigenvalues":
         text = "Between commas; a number as 0.2+1i stands for its conjugate too. All other eigenvalues are 0."

@@ -19,7 +19,7 @@ class Pad {
     };
     svg.onpointermove = (event) => this.before && this.stroke(event);
     svg.onpointerup = svg.onpointercancel = () => {
-      if (this.before) this.tell(this.values.map((value) => Number(value.toFixed(2))).join(","));
+      if (this.before) this.tell(this.values.map((value) => Number(value.toFixed(2))).join(" "));
       this.before = null;
     };
   }

@@ -61,20 +61,20 @@ Value = float | int | str
 
 
 def drawn_values(text: str) -> np.ndarray:
-    """The numbers between commas, (n,).
+    """The numbers of a text, (n,).
 
     Raises
     ------
     UserError
         If they cannot be used.
     """
-    hint = f"Write 2 to {DRAWN_POINTS} numbers from {-MOST_DRAWN:g} to {MOST_DRAWN:g} between commas, as 0, 1, -0.5"
+    hint = f"Write 2 to {DRAWN_POINTS} numbers from {-MOST_DRAWN:g} to {MOST_DRAWN:g} with spaces between, as 0 1 -0.5"
     try:
-        values = np.array([float(part) for part in text.split(",")])
+        values = np.array([float(part) for part in text.replace(",", " ").split()])
     except ValueError:
         raise UserError(f"{hint}; “{text[:60]}” is something else.") from None
     if not 2 <= len(values) <= DRAWN_POINTS or not (np.abs(values) <= MOST_DRAWN).all():
-        raise UserError(f"{hint}; there are {len(values)}, the largest {np.abs(values).max():g}.")
+        raise UserError(f"{hint}; these are {len(values)}, as large as {np.abs(values).max(initial=0):g}.")
     return values
 
 
@@ -88,7 +88,7 @@ def drawn(grid: Grid, values: str) -> Tensor:
 
 STATES = {
     **PROFILES,
-    "drawn": Choice("Drawn by hand", drawn, {"values": Parameter("Values, y from 0 to 1", "0,1,0.5,-0.5,-1,0")}),
+    "drawn": Choice("Drawn by hand", drawn, {"values": Parameter("Values, y from 0 to 1", "0 1 0.5 -0.5 -1 0")}),
 }
 """Initial states: profiles, and what a visitor has drawn."""
 

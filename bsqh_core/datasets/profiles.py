@@ -21,10 +21,10 @@ def load_profiles(initial: str, target: str, cells: int) -> Dataset:
     return Dataset("profiles", TITLE, Split(f_I[:, None, None, :], f_T), None, None, (), synthetic=True)
 
 
-def formula_problem(text: str) -> str:
-    """What is wrong with a formula, in a sentence; empty if nothing is."""
+def formula_problem(text: str, cells: int) -> str:
+    """What is wrong with a formula on so many cells, in a sentence; empty if nothing is."""
     try:
-        build_initial_state("formula", Grid(8), text=text)
+        build_initial_state("formula", Grid(cells), text=text)
     except UserError as error:
         return str(error)
     return ""

@@ -130,7 +130,7 @@ def description(run: StoredRun, state: dict[str, Any]) -> dict[str, str]:
             if "mean" in images
             else " as they are in the data set"
         ),
-        "output": "logits (N, classes)",
+        "output": "logits (N, classes)" if classes else "f(T), (N, M)",
     }
 
 

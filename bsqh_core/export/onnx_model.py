@@ -16,6 +16,8 @@ from bsqh_core.errors import UserError
 from bsqh_core.export.model import description, network_of, resume_state
 from bsqh_core.kernels import TanhMeanPool
 from bsqh_core.layers import Network, Normalise, ScaleShift
+from bsqh_core.residual import CellMeans, EulerStep, L2Linear
+from bsqh_core.selection.activations import LEAK
 from bsqh_core.store import Store, StoredRun
 
 if TYPE_CHECKING:
@@ -26,12 +28,22 @@ TOLERANCE = 1e-4
 
 _OPSET, _IR = 18, 8
 
+_ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
+    "tanh": ("Tanh", {}),
+    "arctan": ("Atan", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "relu": ("Relu", {}),
+    "leaky-relu": ("LeakyRelu", {"alpha": LEAK}),
+    "elu": ("Elu", {"alpha": 1.0}),
+}
+"""Operator and attributes of each σ of a selection network."""
+
 
 def onnx_bytes(store: Store, run: StoredRun) -> tuple[bytes, float]:
     """The network of a run as an ONNX file, and the largest absolute difference of its logits from PyTorch's.
 
     The file takes batches of any size: "images" (batch, C, H, W) to "logits" (batch, classes), float32, and so are the
-    weights of runs in float64. For the comparison onnxruntime computes it for 64 random images on the CPU.
+    weights of runs in float64. Without classes the logits are f(T) of the selection network, (batch, M). For the comparison onnxruntime computes it for 64 random images on the CPU.
 
     Raises
     ------
@@ -42,7 +54,7 @@ def onnx_bytes(store: Store, run: StoredRun) -> tuple[bytes, float]:
 
     state = resume_state(store, run)
     network, shape = network_of(run, state)
-    model = onnx_graph(network, shape, len(run.data.classes) if run.data else 0)
+    model = onnx_graph(network, shape)
     onnx.helper.set_model_props(model, description(run, state))
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
@@ -70,7 +82,7 @@ def computed(content: bytes, images: Tensor) -> np.ndarray:
     return session.run(["logits"], {"images": images.numpy()})[0]
 
 
-def onnx_graph(network: Network, shape: tuple[int, ...], n_classes: int) -> ModelProto:
+def onnx_graph(network: Network, shape: tuple[int, ...]) -> ModelProto:
     """A network in evaluation mode as an ONNX model for images of a shape (N, C, H, W), N left open."""
     from onnx import TensorProto, helper
 
@@ -79,9 +91,11 @@ def onnx_graph(network: Network, shape: tuple[int, ...], n_classes: int) -> Mode
         for i, f in enumerate(layer.f):
             graph.add_fixed(f"{layer.name}/{i}", f)
         graph.add_affine(layer.name, layer.affine)
+    graph.add_fixed("readout", network.readout)
+    outputs = len(network.layers[-1].affine.weight)
     graph.nodes[-1].output[0] = "logits"
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *shape[1:]])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", n_classes])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", outputs])
     return helper.make_model(
         helper.make_graph(graph.nodes, "network", [images], [logits], graph.weights),
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -113,6 +127,13 @@ class _Graph:
                 self._add(name, "MaxPool", kernel_shape=[side, side], strides=[side, side])
             case nn.Flatten():
                 self._add(name, "Flatten")
+            case nn.Identity():
+                pass
+            case CellMeans():
+                self._add(f"{name}/flatten", "Flatten")
+                self._add(name, "MatMul", {f"{name}/matrix": f.matrix})
+            case EulerStep():
+                self._add_step(name, f)
             case Normalise():
                 self._normalise = f  # together with the scales and shifts that follow it is one operator
             case _:
@@ -126,6 +147,12 @@ class _Graph:
             self._add(name, "Conv", weights, kernel_shape=list(affine.kernel_size), pads=pads)
         elif isinstance(affine, nn.Linear):
             self._add(name, "Gemm", weights, transB=1)
+        elif isinstance(affine, L2Linear):
+            f = self._end
+            factors = {"alpha": affine.weight_factor, "beta": affine.bias_factor}
+            self._add(f"{name}/u" if affine.carries else name, "Gemm", weights, transB=1, **factors)
+            if affine.carries:
+                self._append(name, "Concat", [f, self._end], axis=1)
         else:
             assert isinstance(affine, ScaleShift), name
             assert self._normalise is not None, f"{name} has nothing that normalises before it"
@@ -133,11 +160,28 @@ class _Graph:
             self._add(name, "BatchNormalization", weights, epsilon=self._normalise.eps)
             self._normalise = None
 
+    def _add_step(self, name: str, step: EulerStep) -> None:
+        """Append (f, u) ↦ f + τ σ(u)."""
+        from onnx import helper
+
+        f, u = f"{name}/f", f"{name}/u"
+        self.nodes.append(helper.make_node("Split", [self._end], [f, u], f"{name}/split", axis=1, num_outputs=2))
+        self._end = u
+        operator, attributes = _ACTIVATIONS[step.activation]
+        self._add(f"{name}/sigma", operator, **attributes)
+        self._add(f"{name}/move", "Mul", {f"{name}/tau": torch.tensor(step.tau)})
+        self._append(name, "Add", [f, self._end])
+
     def _add(self, name: str, operator: str, weights: dict[str, Any] | None = None, **attributes: Any) -> None:
-        from onnx import helper, numpy_helper
+        from onnx import numpy_helper
 
         weights = weights or {}
         for its_name, tensor in weights.items():
             self.weights.append(numpy_helper.from_array(tensor.detach().float().contiguous().numpy(), its_name))
-        self.nodes.append(helper.make_node(operator, [self._end, *weights], [name], name, **attributes))
+        self._append(name, operator, [self._end, *weights], **attributes)
+
+    def _append(self, name: str, operator: str, inputs: list[str], **attributes: Any) -> None:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         self._end = name

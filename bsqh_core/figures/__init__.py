@@ -1,5 +1,6 @@
 """Plotly figures as plain dictionaries: of one run (`run`, `weights`), of runs side by side (`comparison`), of what was
-measured of HB25's experiments (`paper`), of all methods (`scoreboard`), and of the continuum network (`selection`).
+measured of HB25's experiments (`paper`), of all methods (`scoreboard`), of the continuum network (`selection`), and of
+what that has learnt (`continuum`).
 
 A figure is {"data": [...], "layout": {...}} and serialises to JSON as it is; numbers travel as base64
 float32 (`{"dtype": "f4", "bdata": ...}`, which plotly.js reads). Fonts and the colours of text and
@@ -12,6 +13,7 @@ Whatever draws a figure multiplies by it, or takes `scaled(figure)`. Ranges of a
 
 from bsqh_core.figures.common import Figure, XAxis, scaled, visible_rows, with_x_end
 from bsqh_core.figures.comparison import comparison_figure, contestant_style, pareto_figure
+from bsqh_core.figures.continuum import arrival_figure, field_figure, kernels_figure
 from bsqh_core.figures.paper import Curves, learning_curves_figure, recall_figure
 from bsqh_core.figures.run import (
     accuracy_figure,
@@ -38,16 +40,19 @@ __all__ = [
     "Figure",
     "XAxis",
     "accuracy_figure",
+    "arrival_figure",
     "comparison_figure",
     "confusion_figure",
     "contestant_style",
     "convergence_figure",
     "energy_figure",
     "epsilon_figure",
+    "field_figure",
     "flips_figure",
     "gain_figure",
     "growth_figure",
     "histogram_figure",
+    "kernels_figure",
     "learning_curves_figure",
     "loss_figure",
     "pareto_figure",

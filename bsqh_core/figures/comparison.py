@@ -34,6 +34,7 @@ _Y_TITLES: dict[Quantity, str] = {
     "sparsity": "sparsity Sp (%)",
     "line search": "line-search steps so far",
     "eps": "accepted augmentation weight ε",
+    "flips": "flipped in an iteration (%)",
 }
 RELATIVE = "relative device time T<sub>%</sub> (% of the slowest)"
 
@@ -54,7 +55,7 @@ def comparison_figure(
 
     Parameters
     ----------
-    quantity : {"J", "accuracy", "sparsity", "line search", "eps"}
+    quantity : {"J", "accuracy", "sparsity", "line search", "eps", "flips"}
         As of `curve`.
     x : {"iteration", "time", "relative", "evaluations"}
         Iteration k, device time t in seconds, T_% = 100 t / total_seconds (HB25), or forward evaluations.

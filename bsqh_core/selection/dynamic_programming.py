@@ -78,7 +78,8 @@ def value_function(problem: LearningProblem, points: int = 101, choices: int = 1
     Raises
     ------
     UserError
-        If there are more than two neurons or one sample, no box, a Tikhonov term, or another cost than regression.
+        If there are more than two neurons or one sample, no box, a Tikhonov term, or another cost than regression;
+        or if what can be reached is unbounded, or one point.
     """
     target = _checked_target(problem, points, choices)
     low, high = reach(problem)
@@ -104,6 +105,10 @@ def reach(problem: LearningProblem) -> tuple[float, float]:
         away = b_most * max(abs(low), abs(high))
         down, up = sigma(torch.tensor([box.a[0] - away, box.a[1] + away], dtype=torch.float64)).tolist()
         low, high = min(low, low + problem.tau * down), max(high, high + problem.tau * up)
+    if not -math.inf < low < high < math.inf:
+        raise UserError(
+            f"From f_I one reaches {low:.3g} to {high:.3g} until T, which no grid covers: change T or the box."
+        )
     return low, high
 
 

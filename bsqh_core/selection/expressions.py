@@ -108,6 +108,8 @@ class Expression:
     def _parsed(self) -> ast.expr:
         if not self.text:
             raise ExpressionError(f"The formula is empty; write one in {self._variables()}, or a number.")
+        if "#" in self.text:
+            raise self._error("There are no comments in a formula", self.text.index("#") + 1)
         if len(self.text) > MOST_CHARACTERS:
             raise ExpressionError(
                 f"The formula has {len(self.text):,} characters; at most {MOST_CHARACTERS} are allowed."
@@ -168,7 +170,7 @@ class Expression:
             case ast.Compare():
                 terms = [self._value(term, point) for term in _operands(node)]
                 pairs = zip(node.ops, terms, terms[1:], strict=False)
-                return math.prod((_OPERATORS[type(op)](a, b) * np.float64(1) for op, a, b in pairs), start=1)
+                return math.prod((_compared(op, a, b) for op, a, b in pairs), start=1)
         values = [self._value(operand, point) for operand in _operands(node)]
         match node:
             case ast.BinOp(op=ast.Pow()) if np.abs(values[1]).max() > LARGEST_EXPONENT:
@@ -206,6 +208,11 @@ class Expression:
 
     def _error(self, complaint: str, position: int) -> ExpressionError:
         return ExpressionError(f"{complaint} (character {position} of “{self.text}”).", position)
+
+
+def _compared(operator: ast.cmpop, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """1 where the comparison holds, 0 elsewhere, and not a number where one of the terms is none."""
+    return np.where(np.isnan(a) | np.isnan(b), np.nan, _OPERATORS[type(operator)](a, b))
 
 
 def _operands(node: ast.expr) -> list[ast.expr]:

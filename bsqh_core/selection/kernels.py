@@ -46,7 +46,14 @@ def rank_one_factors(grid: Grid, activation: Activation) -> tuple[Tensor, Tensor
     """φ with ‖φ‖ = 1 and ψ ⊥ σ(φ) for B f = ⟨f, ψ⟩ φ (LM19 3.3); each (M,).
 
     φ = √2 cos(π y_1), and ψ is what is left of the constant 1; for an odd σ that is all of it.
+
+    Raises
+    ------
+    UserError
+        If the grid has one cell only, where there is no such ψ.
     """
+    if grid.side < 2:
+        raise UserError("A function ψ that is orthogonal to σ(φ) needs at least two cells along an axis.")
     phi = math.sqrt(2) * torch.cos(math.pi * grid.points()[:, 0])
     s = activation.sigma(phi)
     one = torch.ones_like(phi)

@@ -39,6 +39,11 @@ class LearningProblem:
         λ ≥ 0. W and μ are not penalised.
     box : Box | None
         Where a and b may be; everywhere if None.
+
+    Raises
+    ------
+    UserError
+        If the initial states are no finite float64 (N, M), or a number or the terminal cost does not fit.
     """
 
     f_I: Tensor
@@ -54,6 +59,8 @@ class LearningProblem:
             raise UserError("Initial states must be a float64 tensor of samples and cells, (N, M).")
         if self.L < 1 or not 0 < self.T < math.inf or not 0 <= self.tikhonov < math.inf:
             raise UserError("The depth L is at least 1, the time T positive and the weight λ not negative.")
+        if not (self.f_I.numel() and bool(self.f_I.isfinite().all())):
+            raise UserError("Initial states must be finite numbers, of one sample and one cell at least.")
         self.terminal.check(*self.f_I.shape)
 
     @property
@@ -166,7 +173,9 @@ def states(problem: LearningProblem, controls: Controls) -> tuple[Tensor, Tensor
 def cost(problem: LearningProblem, controls: Controls, f_T: Tensor | None = None) -> Cost:
     """J of controls, whose f(T), (N, M), need not be computed if it is known."""
     f_T = states(problem, controls)[0][-1] if f_T is None else f_T
-    terminal = float(problem.terminal.value(f_T, controls.W, controls.mu))
+    # The logistic function would hide an infinite state.
+    reached = bool(f_T.isfinite().all())
+    terminal = float(problem.terminal.value(f_T, controls.W, controls.mu)) if reached else math.inf
     return Cost(terminal if math.isfinite(terminal) else math.inf, tikhonov(problem, controls))
 
 

@@ -12,9 +12,7 @@ piecewise linear, and q grows by Q(t) = ∫ t dV. After sorting these t, all is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,15 +26,6 @@ BEND = torch.linspace(-8, 8, 33, dtype=torch.float64)
 """Values of v at which it is looked at too: where every σ bends, and H may have several maxima."""
 
 BISECTIONS = 40
-
-
-class Piece(NamedTuple):
-    """V from low to high, where t = offset + rate V; each (L, M, 1)."""
-
-    low: Tensor
-    high: Tensor
-    offset: Tensor
-    rate: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,22 +49,6 @@ class Path:
         share = torch.where(V_1 > V_0, (V - V_0) / (V_1 - V_0), torch.zeros_like(V)).clamp(0, 1)
         t = t_0 + share * (t_1 - t_0)
         return t, self.Q.gather(-1, after - 1) + (V - V_0) * (t + t_0) / 2
-
-    def piece(self, low: Tensor, high: Tensor, rises: Callable[[Tensor, Tensor], Tensor]) -> Piece:
-        """Bisection of V between two ends (L, M, 1), until t is linear in between: `rises(V, t)` where V is to grow."""
-        count = self.V.shape[-1]
-        first = torch.searchsorted(self.V, low, right=True)
-        last = torch.searchsorted(self.V, high)  # Those from first to last - 1 are between the ends.
-        for _ in range(count.bit_length()):
-            middle = ((first + last) // 2).clamp(max=count - 1)
-            V, between = self.V.gather(-1, middle), first < last
-            up = rises(V, self.t.gather(-1, middle))
-            low, first = (torch.where(between & up, *pair) for pair in ((V, low), (middle + 1, first)))
-            high, last = (torch.where(between & ~up, *pair) for pair in ((V, high), (middle, last)))
-        first = first.clamp(max=count - 1)
-        (t_0, t_1), (V_0, V_1) = ((x.gather(-1, first - 1), x.gather(-1, first)) for x in (self.t, self.V))
-        rate = torch.where(V_1 > V_0, (t_1 - t_0) / (V_1 - V_0), 0.0)
-        return Piece(low, high, t_0 - rate * V_0, rate)
 
 
 def path(x_0: Tensor, speed: Tensor, weight: Tensor, limits: tuple[Tensor, Tensor], t_most: Tensor) -> Path:
@@ -122,14 +95,9 @@ def best_multiplier(activation: Activation, force: Tensor, v_0: Tensor, along: P
     # Several points may be the same: the next smaller and the next larger one.
     low = torch.where(V_best > V, V, 0.0).amax(-1, keepdim=True)
     high = torch.where(V_best < V, V, V_most).amin(-1, keepdim=True)
-
-    def rises(V: Tensor, t: Tensor) -> Tensor:
-        return force.abs() * activation.derivative(v_0 + sign * V) > t
-
-    low, high, offset, rate = along.piece(low, high, rises)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        up = rises(middle, offset + rate * middle)
-        low, high = torch.where(up, middle, low), torch.where(up, high, middle)
+        rises = force.abs() * activation.derivative(v_0 + sign * middle) > along.at(middle)[0]
+        low, high = torch.where(rises, middle, low), torch.where(rises, high, middle)
     best = torch.where(value(low) >= H_best, low, V_best)
     return (sign * along.at(best)[0])[..., 0]

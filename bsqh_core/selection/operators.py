@@ -151,6 +151,7 @@ def eigenvalues_with_errors(A: Tensor, norm: float) -> tuple[np.ndarray, np.ndar
 
     if not len(A):
         return np.zeros(0, dtype=complex), np.zeros(0)
-    values, left, right = eig(A.numpy(), left=True, right=True)
+    # LAPACK's own scaling of very large and small matrices loses the eigenvalue of a 1 × 1 one.
+    values, left, right = eig(A.numpy() / norm, left=True, right=True)
     overlap = np.abs((left.conj() * right).sum(0))
-    return values, RANK_TOLERANCE * norm / np.maximum(overlap, np.finfo(float).tiny)
+    return norm * values, RANK_TOLERANCE * norm / np.maximum(overlap, np.finfo(float).tiny)

@@ -103,7 +103,10 @@ def verdict(A: Tensor, system: SingularSystem, activation: Activation) -> Verdic
 
 
 def _without_equilibrium(activation: Activation, signs: Definiteness) -> Verdict:
-    sentence = f"With {activation.title} σ(0) is not 0: u = 0 does not stand still, and LM19 3.2 does not cover it."
+    sentence = (
+        f"With {activation.title} σ(0) is not 0: a state with u = 0 does not stand still, "
+        "and LM19 3.2 does not cover it."
+    )
     if signs.dissipative:
         sentence += " B_s ≥ 0, so that the energy ∫Σ(u) does not increase."
     return Verdict("undecided", sentence, "LM19 Theorem 3.2 (i)" if signs.dissipative else "LM19 3.2, (A1)")
@@ -149,13 +152,16 @@ def _by_linearisation(system: SingularSystem, slope: float, signs: Definiteness)
             "LM19 Theorem 3.4",
             -slope * lowest,
         )
-    if (values.real < -errors).any():
+    certain = values[values.real < -errors]
+    if len(certain):
+        worst = certain[certain.real.argmin()]
+        rate = -slope * float(worst.real)
         return Verdict(
             "unstable",
-            f"B has an eigenvalue with negative real part, {_shown(values[values.real.argmin()])}: small "
-            f"perturbations grow at rate {-slope * lowest:.3g}.",
+            f"B has an eigenvalue with negative real part, {_shown(worst)}: small "
+            f"perturbations grow at rate {rate:.3g}.",
             "LM19 3.2, linearisation",
-            -slope * lowest,
+            rate,
         )
     if signs.dissipative:
         return _dissipative(signs)
@@ -170,7 +176,8 @@ def _by_linearisation(system: SingularSystem, slope: float, signs: Definiteness)
     return Verdict(
         "undecided",
         f"B_s has a negative eigenvalue ({signs.symmetric_part:.3g}), DT is not positive definite, and B has "
-        "eigenvalues with real part 0 on its range, to rounding: none of LM19's conditions decides.",
+        "eigenvalues on its range whose real part is 0, or of uncertain sign, to rounding: none of LM19's conditions "
+        "decides.",
         "LM19 3.2 and 3.4",
     )
 

@@ -44,9 +44,9 @@ def linear_bound(dynamics: Dynamics, f_I: Tensor, grid: Grid) -> tuple[Tensor, T
 
 
 def exponential_bound(dynamics: Dynamics, f_I: Tensor, grid: Grid, times: Tensor) -> Tensor:
-    """(‖f_I‖₁ + t ‖a‖₁) exp(t sup|b|) ≥ ‖f(t)‖₁ in L¹(Y), |Y| = 1, for |σ(s)| ≤ |s|, constant a and b (LM19 3.4).
+    """(‖f_I‖₁ + t (|σ(0)| + s ‖a‖₁)) exp(s t sup|b|) ≥ ‖f(t)‖₁ in L¹(Y), |Y| = 1, for constant a and b; s = sup σ'.
 
-    `times` (K,); (K, N).
+    LM19 3.4 has it for ReLU, where σ(0) = 0 and s = 1. `times` (K,); (K, N).
 
     Raises
     ------
@@ -55,8 +55,10 @@ def exponential_bound(dynamics: Dynamics, f_I: Tensor, grid: Grid, times: Tensor
     """
     _check_autonomous(dynamics)
     a, b = dynamics.coefficients(0.0)
-    t = times[:, None]
-    return grid.h * (f_I.abs().sum(-1) + t * a.abs().sum()) * torch.exp(t * b.abs().max())
+    t, slope = times[:, None], dynamics.activation.lipschitz
+    at_zero = dynamics.activation.sigma(torch.zeros_like(a[0])).abs()
+    source = at_zero + slope * grid.h * a.abs().sum()
+    return (grid.h * f_I.abs().sum(-1) + t * source) * torch.exp(slope * t * b.abs().max())
 
 
 def _check_autonomous(dynamics: Dynamics) -> None:
@@ -90,12 +92,14 @@ def growth(times: Tensor, norms: Tensor) -> Growth:
     Raises
     ------
     UserError
-        If there are fewer than three times in the second half.
+        If there are fewer than three times in the second half, or a norm is not finite.
     """
     late = times >= times[-1] / 2
     t, n = times[late].double(), norms[late].double()
     if len(t) < 3:
         raise UserError("A rate of growth needs at least four steps; take a larger depth L.")
+    if not bool(n.isfinite().all()):
+        raise UserError("‖f‖ is too large for a rate of growth; take a shorter time T.")
     if not bool((n > 0).all()):
         return Growth("bounded", 0.0, 0.0, "‖f‖ comes to 0.")
     log_n = n.log()
@@ -158,9 +162,15 @@ def conditioning(dynamics: Dynamics, states: Tensor, T: float, points: int = 25)
         tau * torch.tensor(looked_at, dtype=torch.float64),
         torch.linalg.eigvals(G).real.amax(-1),
         torch.linalg.eigvalsh((G + G.mT) / 2)[..., -1],
-        torch.linalg.cond(identity + tau * G),
-        float(torch.linalg.cond(total)),
+        _condition(identity + tau * G),
+        float(_condition(total)),
     )
+
+
+def _condition(A: Tensor) -> Tensor:
+    """Condition numbers of A (..., M, M), infinite where it is singular or 0; (...)."""
+    found = torch.linalg.cond(A)
+    return torch.where(found.isnan(), torch.inf, found)
 
 
 def _linearised(dynamics: Dynamics, f: Tensor, t: float, step: int) -> Tensor:

@@ -33,6 +33,9 @@ from bsqh_core.selection import (
 )
 from bsqh_core.solvers.base import Solver, Step, Value
 
+ROUNDING = 1e-28
+"""A J of squares that is this share of what it is without controls has come down to round-off."""
+
 _LEARNERS: dict[str, Callable[[RunConfig, LearningProblem, Controls], Learner]] = {
     "lm19-msa": lambda config, problem, start: MSA(problem, start),
     "lm19-pam": lambda config, problem, start: PAM(problem, start, config.used("learning_rate")),
@@ -55,6 +58,8 @@ class SelectionSolver(Solver):
         linear = [affine for affine in affines if isinstance(affine, L2Linear)]
         self._steps, self._head = linear[: config.depth], linear[config.depth :]
         problem = self._problem(dataset.train)
+        head = problem.terminal.start
+        self._resting = float(problem.terminal.value(problem.f_I, *head))
         self.learner = _LEARNERS[config.method](config, problem, self._controls(problem))
 
     def _problem(self, data: Split) -> LearningProblem:
@@ -103,6 +108,10 @@ class SelectionSolver(Solver):
             self._head[0].store(controls.W, controls.mu)
 
     def _reason_to_end(self, step: Step) -> Ending | None:
+        if ROUNDING * self._resting >= step.after.J:
+            return Ending(
+                Outcome.CONVERGED, f"Converged: after iteration {self.iteration} J = {step.after.J:.2g} is round-off."
+            )
         if (stalled := self.learner.ending) is not None:
             return Ending(Outcome.STALLED, f"Stalled in iteration {self.iteration}: {stalled.reason}")
         if step.step_norm == 0:

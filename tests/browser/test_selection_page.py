@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -11,7 +12,21 @@ from helpers import wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
 DRAWN = "() => document.querySelectorAll('.bsqh-live-plot:has(.main-svg)').length"
-SCROLL_ALL = "() => document.querySelectorAll('.bsqh-live-plot').forEach((div) => div.scrollIntoView())"
+# Where the line stands in the picture of all times, and what the profile draws there.
+LINE = "document.querySelectorAll('.bsqh-live-plot')[0].layout.shapes[0].x0"
+STATE = "document.querySelectorAll('.bsqh-live-plot')[1]._fullData[2].y"
+HEAT = "document.querySelectorAll('.bsqh-live-plot')[0]._fullData[0].z"
+
+
+def moved(page, text: str) -> None:
+    """Wait until another time is shown, the same in slider, line and profile."""
+    page.wait_for_function(f"text => document.querySelector('.bsqh-player output').textContent !== '{text}'")
+    page.wait_for_function(f"""() => {{
+        const column = Number(document.querySelector('.bsqh-player input').value);
+        const t = Number(document.querySelector('.bsqh-player output').textContent.slice(4));
+        const close = (a, b) => Math.abs(a - b) <= 0.006 * Math.abs(b) + 1e-6;
+        return close({LINE}, t) && [...{STATE}].every((f, i) => close(f, {HEAT}[i][column]));
+    }}""")
 
 
 def test_a_walk_through_the_page(serve, open_page) -> None:
@@ -27,14 +42,11 @@ def test_a_walk_through_the_page(serve, open_page) -> None:
     page.get_by_text("u = 0 is unstable").wait_for()
     page.wait_for_function("location.search.includes('kernel=random')")
 
-    # Another depth of the profile, by hand and by itself.
-    profile = page.locator(".bsqh-live-plot").nth(1)
-    page.get_by_role("slider", name="Shown at time t").press("Home")
-    expect(profile).to_have_attribute("aria-label", re.compile("^f at t = 0 "))
-    page.get_by_role("button", name="Play").click()
-    expect(profile).not_to_have_attribute("aria-label", re.compile("^f at t = 0 "))
-    page.get_by_role("button", name="Pause").click()
-    page.get_by_role("button", name="Play").wait_for()
+    # A step back shows what was there before, all of it.
+    page.go_back()
+    page.get_by_text("u = 0 is stable").wait_for()
+    expect(page.get_by_role("radio", name="Pure rotation")).to_be_visible()
+    page.wait_for_function("location.search.includes('kernel=rotation')")
 
     # A formula that cannot be used: why, and the picture before it.
     page.goto(f"{base}/selection?kernel=formula&M=64")
@@ -55,11 +67,79 @@ def test_a_walk_through_the_page(serve, open_page) -> None:
     assert errors == []
 
 
+def test_the_state_plays(serve, open_page) -> None:
+    page, said = open_page("about:blank"), []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: said.append(frame)))
+    page.goto(f"{serve(APP)}/selection?M=64")
+    wait_until(lambda: page.evaluate(DRAWN) >= 2, "the pictures that move")
+    slider, time = page.get_by_role("slider", name="Shown at time t"), page.locator(".bsqh-player output")
+    profile = page.locator(".bsqh-live-plot").nth(1)
+    expect(time).to_have_text("t = 10")
+    slider.press("Home")
+    expect(time).to_have_text("t = 0")
+    expect(profile).to_have_attribute("aria-label", re.compile("^f at t = 0 is between 0 and 1."))
+    moved(page, "t = 10")
+
+    # It goes on by itself, without a word to the server, also through another problem.
+    words = len(said)
+    page.get_by_role("button", name="Play").click()
+    moved(page, "t = 0")
+    assert words > 0
+    assert len(said) == words
+    page.get_by_text("Pure rotation").click()
+    page.wait_for_function("document.querySelector('.bsqh-player input').max === '200' && " + LINE + " < 20")
+    page.wait_for_function("location.search.includes('kernel=rotation')")
+    moved(page, time.text_content())
+    page.get_by_role("button", name="Pause").click()
+    shown = time.text_content()
+    slider.press("ArrowRight")
+    moved(page, shown)
+    slider.press("End")
+    expect(time).to_have_text("t = 20")
+
+
+def test_a_state_drawn_by_hand(serve, open_page) -> None:
+    page = open_page(f"{serve(APP)}/selection", height=1500)
+    page.get_by_text("Draw the state").click()
+    page.wait_for_function("location.search.includes('state=drawn')")
+    page.locator(".bsqh-pad polyline").wait_for()
+    box = page.locator(".bsqh-pad").bounding_box()
+
+    def at(share: float) -> tuple[float, float]:
+        wave = 0.5 - 0.35 * math.sin(2 * math.pi * share)
+        return box["x"] + (0.1 + 0.86 * share) * box["width"], box["y"] + wave * box["height"]
+
+    page.mouse.move(*at(0))
+    page.mouse.down()
+    for step in range(1, 41):
+        page.mouse.move(*at(step / 40))
+    page.mouse.up()
+    page.wait_for_function("location.search.includes('state_values')")
+    start = "[...document.querySelectorAll('.bsqh-live-plot')[1]._fullData[0].y]"
+    page.wait_for_function(f"{start}[31] > 1 && {start}[95] < -1")
+    numbers = page.get_by_role("textbox", name="Values").input_value()
+    assert len(numbers.split()) == 33
+
+    page.reload()
+    page.wait_for_function(f"document.querySelectorAll('.main-svg').length && {start}[31] > 1 && {start}[95] < -1")
+    field = page.get_by_role("textbox", name="Values")
+    assert field.input_value() == numbers
+    field.fill("0 1 0")  # the way of the keyboard
+    field.press("Enter")
+    page.wait_for_function(f"{start}[63] > 0.9 && {start}[127] < 0.1")
+    line = page.locator(".bsqh-pad polyline")
+    page.wait_for_function("document.querySelector('.bsqh-pad polyline').points[16].y < 50")
+    assert len(line.get_attribute("points").split()) == 33
+
+
 def test_two_dimensions_on_a_phone(serve, open_page) -> None:
     page = open_page(f"{serve(APP)}/selection?dim=2&M=64", width=390, height=844, color_scheme="dark")
     page.get_by_text("u = 0 is stable").wait_for()
-    page.evaluate(SCROLL_ALL)
     wait_until(lambda: page.locator(".bsqh-live-plot").count() == 5, "five charts")
     page.locator(".bsqh-live-plot").first.scroll_into_view_if_needed()
-    wait_until(lambda: page.evaluate(DRAWN) >= 1, "the first snapshot")
+    page.locator(".bsqh-live-plot").first.locator(".main-svg").first.wait_for()
+    page.get_by_role("slider", name="Shown at time t").press("Home")
+    expect(page.locator(".bsqh-live-plot").first).to_have_attribute("aria-label", re.compile("^f at t = 0 is"))
+    corner = "document.querySelector('.bsqh-live-plot')._fullData[0].z"
+    page.wait_for_function(f"{corner}[0][7] === 1 && {corner}[7][0] === 0")  # a step along the first coordinate, across
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,11 @@ from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.presets import PRESETS
+from bsqh_core.selection import ACTIVATIONS
+from linear_models import suiting
 
 positive = st.floats(0, 1e6, exclude_min=True)
+PROFILES = {"dataset": "profiles", "network": "selection", "loss": "mean-square"}
 
 
 @st.composite
@@ -27,7 +31,9 @@ def configs(draw: st.DrawFn) -> RunConfig:
     method = METHODS[name := draw(st.sampled_from([*METHODS]))]
     weights = draw(st.sampled_from(["real", *ADMISSIBLE])) if "weights" in method.settings else "real"
     discrete = method.weights != "real" or weights != "real"
-    network = draw(st.sampled_from([name for name, facts in NETWORKS.items() if facts.discrete or not discrete]))
+    fitting = [name for name, facts in NETWORKS.items() if facts.discrete or not discrete]
+    network = method.network or draw(st.sampled_from(fitting))
+    own = draw(of_a_selection_network(name, discrete)) if network == "selection" else {}
     layers = len(NETWORKS[network].widths)
     if most := NETWORKS[network].most_layers:
         layers = draw(st.integers(1, most))
@@ -35,16 +41,19 @@ def configs(draw: st.DrawFn) -> RunConfig:
     continues = "rho_start" in method.settings
     penalties = ["l0", "elastic-net"] if continues else [*PENALTIES]
     penalties = ["none"] if method.smooth and discrete else penalties
-    return draw(
+    if not method.smooth and own.get("bound_a", own.get("bound_b")) is not None:
+        penalties = ["elastic-net"]
+    profiles = own.get("dataset") == "profiles"
+    found = draw(
         st.builds(
-            RunConfig,
-            dataset=st.sampled_from([*DATASETS, "own.npz"]),
+            dict,
+            dataset=st.sampled_from(sorted({*DATASETS, "own.npz"} - {"profiles"})),
             train_samples=st.none() | st.integers(10_000, 10**6),
             network=st.just(network),
             widths=widths,
             weights=st.just(weights),
             regularise_batch_norm=st.just(False) if discrete else st.booleans(),
-            loss=st.sampled_from([*LOSSES]),
+            loss=st.sampled_from(sorted({*LOSSES} - {"mean-square"})),
             averaging=st.none() | st.floats(0, 1, exclude_max=True),
             averaging_decay=st.floats(0, 1, exclude_min=True),
             threshold=st.none() | st.floats(0, 1, exclude_max=True),
@@ -67,9 +76,30 @@ def configs(draw: st.DrawFn) -> RunConfig:
             seed=st.integers(0, 2**63 - 1),
             device=st.sampled_from([d for d in DEVICES if d != "mps"]),
             dtype=st.sampled_from(DTYPES),
-            class_weights=st.booleans(),
+            class_weights=st.just(False) if profiles else st.booleans(),
         )
     )
+    return RunConfig(**found | own)
+
+
+@st.composite
+def of_a_selection_network(draw: st.DrawFn, method: str, discrete: bool) -> dict[str, Any]:
+    """Its settings, its box, if the method knows boxes, and its losses; and what profiles ask for, or do not."""
+    facts, bound = METHODS[method], st.floats(0, 1e6, exclude_min=True)
+    found = {
+        "activation": draw(st.sampled_from([*ACTIVATIONS])),
+        "horizon": draw(st.floats(0, 100, exclude_min=True)),
+        "depth": draw(st.integers(1, 200)),
+    }
+    if "bound_a" in facts.settings and not discrete and (method == "lm19-msa" or draw(st.booleans())):
+        alone = draw(st.sampled_from([None, "bound_a", "bound_b"])) if not facts.network else None
+        found |= {name: draw(bound) for name in ("bound_a", "bound_b") if alone in (None, name)}
+    if draw(st.booleans()):
+        formulas = st.sampled_from(["y", "sin(2*pi*y)", "1", "y > 0.5"])
+        found |= {"dataset": "profiles", "loss": "mean-square", "initial": draw(formulas), "target": draw(formulas)}
+    elif facts.network:
+        found["loss"] = "logistic-squares"
+    return found
 
 
 @given(configs())
@@ -104,7 +134,23 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({"seed": -1}, "seed must be at least 0"),
         ({"rho": 10**400}, "rho must be at least 0 and at most 1e+30, not inf."),
         ({"eps0": 1e-40}, "eps0 must be at least 1e-12"),
-        ({"loss": "hinge"}, "loss must be one of cross-entropy, squared-hinge, not 'hinge'."),
+        ({"loss": "hinge"}, f"loss must be one of {', '.join(LOSSES)}, not 'hinge'."),
+        ({"loss": "mean-square"}, "mean-square needs a target: choose another loss, or the data set profiles."),
+        ({**PROFILES, "network": "lenet5"}, "profiles has no classes: choose the network selection."),
+        ({**PROFILES, "loss": "cross-entropy"}, "profiles has no classes: choose the loss mean-square."),
+        ({**PROFILES, "class_weights": True}, "profiles has no classes: turn this off."),
+        ({"horizon": 0}, "horizon must be above 0"),
+        ({"activation": "swish"}, f"activation must be one of {', '.join(ACTIVATIONS)}, not 'swish'."),
+        ({"network": "selection", "widths": (8, 8)}, "widths needs 1 numbers"),
+        ({"bound_a": 1.0}, "bound_a is for the network selection: leave it out"),
+        ({"network": "selection", "bound_b": 1.0}, "bound_b needs a convex penalty"),
+        ({**suiting("adam", "selection"), "penalty": "none", "bound_a": 1.0}, "bound_a is not for Adam"),
+        ({**suiting("lm19-pam"), "penalty": "none", "bound_a": 1.0}, "PAM knows boxes of both a and b"),
+        ({**suiting("lm19-msa"), "penalty": "none", "bound_b": None}, "give bound_a and bound_b."),
+        ({**suiting("lm19-sqh"), "penalty": "none", "loss": "cross-entropy"}, "choose logistic-squares."),
+        ({**suiting("lm19-pam"), "penalty": "none", "network": "mlp"}, "PAM trains the network selection alone"),
+        ({**suiting("lm19-pam"), "alpha": 0.5}, "PAM needs a smooth objective"),
+        ({**suiting("lm19-pam"), "penalty": "none", "batch_size": 5}, "PAM needs the whole training set"),
         ({"weights": "ternery"}, "weights must be one of real, binary, ternary, not 'ternery'."),
         ({"averaging": 1.0}, "averaging must be at least 0 and below 1, not 1.0."),
         ({"averaging_decay": 0}, "averaging_decay must be above 0 and at most 1, not 0.0."),
@@ -153,12 +199,24 @@ class TestDiscreteWeights:
 @pytest.mark.parametrize("weights", ["real", *ADMISSIBLE])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_admissible_set_is_that_of_the_method_or_of_the_field(method: str, weights: str) -> None:
-    settings, facts = {"network": "mlp", "method": method, "penalty": "none"}, METHODS[method]
+    settings, facts = suiting(method) | {"penalty": "none"}, METHODS[method]
     if "weights" in facts.settings or weights == "real":
-        assert RunConfig(weights=weights, **settings).admissible in (weights, facts.weights)
+        kind = "box" if "bound_a" in settings else weights
+        assert RunConfig(weights=weights, **settings).admissible in (kind, facts.weights)
     else:
         with pytest.raises(ConfigError, match=f"trains {facts.weights} weights: leave weights at real"):
             RunConfig(weights=weights, **settings)
+
+
+@pytest.mark.parametrize("method", [name for name, facts in METHODS.items() if "bound_a" in facts.settings])
+def test_limits_make_a_box(method: str) -> None:
+    settings = suiting(method, "selection") | {"penalty": "none"}
+    bounded = RunConfig(**settings | {"bound_a": 1.0, "bound_b": 2.0})
+    assert (bounded.admissible, bounded.discrete) == ("box", False)
+    if not METHODS[method].network:
+        assert RunConfig(**settings | {"bound_b": 2.0}).admissible == "box"
+    if method != "lm19-msa":
+        assert RunConfig(**settings).admissible == "real"
 
 
 @pytest.mark.parametrize("method", ["binary-connect", "binary-connect-stochastic", "ternary-connect"])
@@ -178,7 +236,7 @@ def test_methods_with_hidden_real_weights_know_no_penalty(method: str) -> None:
     ],
 )
 def test_who_reads_the_settings_of_discrete_weights(name: str, methods: set[str]) -> None:
-    configs = [RunConfig(network="mlp", method=method, penalty="none") for method in METHODS]
+    configs = [RunConfig(**suiting(method), penalty="none") for method in METHODS]
     assert {config.method for config in configs if config.reads(name)} == methods
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load
+from torch import nn
 
 from bsqh_core import RunConfig, build_solver
 from bsqh_core.errors import UserError
@@ -32,6 +33,8 @@ from bsqh_core.export.onnx_model import computed, onnx_graph
 from bsqh_core.layers import Normalise
 from bsqh_core.networks import NETWORKS, build_network
 from bsqh_core.records import State
+from bsqh_core.residual import L2Linear
+from bsqh_core.selection import ACTIVATIONS
 from bsqh_core.store import Store, StoredRun
 from bsqh_core.store.checkpoints import load_checkpoint
 from helpers import TINY, after_iteration, npz_bytes, records_of, train, working
@@ -198,19 +201,28 @@ def test_an_export_does_not_disturb_a_run(tmp_path: Path) -> None:
     assert records_of(tmp_path / "busy", uid) == records_of(tmp_path / "alone", alone)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_has_a_graph_of_standard_operators(name: str) -> None:
-    network = build_network(name, 3, (29, 31), 4)
+@pytest.mark.parametrize(
+    ("name", "classes", "settings"),
+    [(name, 4, {}) for name in NETWORKS]
+    + [("selection", n, {"activation": sigma, "depth": 3}) for sigma in ACTIVATIONS for n in (4, 0)],
+)
+def test_every_network_has_a_graph_of_standard_operators(name: str, classes: int, settings: dict) -> None:
+    network = build_network(name, 3, (29, 31), classes, **settings)
     network.initialise(torch.Generator().manual_seed(0))
     for module in network.modules():
         if isinstance(module, Normalise):
             module.running_mean.uniform_(-1, 1)
             module.running_var.uniform_(0.5, 2)
+        if isinstance(module, L2Linear):
+            nn.init.normal_(module.bias)
     network.eval()
     images = torch.randn(5, 3, 29, 31, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         wanted = network(images).numpy()
-    found = computed(onnx_graph(network, (64, 3, 29, 31), 4).SerializeToString(), images)
+    assert wanted.shape == (5, classes or NETWORKS[name].widths[-1])
+    graph = onnx_graph(network, (64, 3, 29, 31))
+    onnx.checker.check_model(graph, full_check=True)
+    found = computed(graph.SerializeToString(), images)
     assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 

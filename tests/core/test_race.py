@@ -12,12 +12,15 @@ from bsqh_core.config import RunConfig
 from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
 from bsqh_core.methods import METHODS
-from bsqh_core.race import contestants, in_common, suited
+from bsqh_core.race import check_number, contestants, in_common, suited
 
-RIVALS = [name for name in METHODS if name not in ("bsqh", "sqh")]
+FREE = [name for name, facts in METHODS.items() if not facts.network]
+"""They train any network that suits their weights."""
+
+REAL = [name for name, facts in METHODS.items() if facts.weights == "real"]
 configs = st.builds(
     RunConfig,
-    network=st.just("mlp"),  # which suits all methods
+    network=st.just("mlp"),  # which suits all of `FREE`
     weights=st.sampled_from(["real", *ADMISSIBLE]),
     averaging=st.none() | st.floats(0, 0.99),
     averaging_decay=st.floats(0.5, 1),
@@ -32,10 +35,33 @@ configs = st.builds(
     debias=st.floats(0, 0.4),
     batch_size=st.sampled_from(["full", 64]),
 )
+selections = st.builds(  # in a box, or not
+    lambda box, **settings: RunConfig(**settings, bound_a=box, bound_b=box),
+    network=st.just("selection"),
+    loss=st.just("logistic-squares"),
+    depth=st.integers(1, 30),
+    box=st.none() | st.floats(0.1, 10),
+    penalty=st.sampled_from(["none", "elastic-net"]),
+    alpha=st.floats(0, 1),
+    rho=st.floats(1e-6, 1),
+    learning_rate=st.none() | st.floats(1e-4, 1),
+    batch_size=st.sampled_from(["full", 64]),
+)
 
 
-@given(configs, st.sampled_from([*METHODS]))
-def test_every_configuration_suits_every_method(config: RunConfig, method: str) -> None:
+def rivals_of(names: list[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(
+        st.sampled_from([name for name in names if name not in ("bsqh", "sqh")]), min_size=1, max_size=4, unique=True
+    )
+
+
+@given(st.tuples(configs, st.sampled_from(FREE)) | st.tuples(selections, st.sampled_from(REAL)))
+def test_every_configuration_suits_every_method(case: tuple[RunConfig, str]) -> None:
+    config, method = case
+    if method == "lm19-msa" and config.bound_a is None:
+        with pytest.raises(ConfigError, match="maximises over a box: give bound_a and bound_b"):
+            suited(config, method)
+        return
     own = suited(config, method)
     assert own.method == method
     assert all(getattr(own, name) == getattr(config, name) for name in METHODS[method].settings)
@@ -44,8 +70,14 @@ def test_every_configuration_suits_every_method(config: RunConfig, method: str) 
         assert own.alpha == 1
 
 
-@given(configs, st.booleans(), st.lists(st.sampled_from(RIVALS), min_size=1, max_size=4, unique=True))
-def test_what_they_have_in_common_makes_the_same_contestants(config: RunConfig, sqh: bool, rivals: list[str]) -> None:
+@given(
+    st.tuples(configs, rivals_of(FREE))
+    | st.tuples(selections, rivals_of([name for name in REAL if name != "lm19-msa"]))
+    | st.tuples(selections.filter(lambda config: config.bound_a is not None), rivals_of(REAL)),
+    st.booleans(),
+)
+def test_what_they_have_in_common_makes_the_same_contestants(case: tuple[RunConfig, list[str]], sqh: bool) -> None:
+    config, rivals = case
     assert_comes_back(contestants(config, sqh, (5,), rivals), sqh, (5,), rivals)
 
 
@@ -67,11 +99,23 @@ def test_a_race_has_two_to_six_contestants_once_each() -> None:
         contestants(config, True, (1, 2, 3, 4, 5, 6))
     with pytest.raises(ConfigError, match="each ω once"):
         contestants(config, True, (3, 3))
+    with pytest.raises(ConfigError, match="and each rival"):
+        contestants(config, True, (3,), ["sr2", "sr2"])
+
+
+def test_how_many_they_are_does_not_depend_on_the_settings() -> None:
+    """The form of a race asks before it knows them."""
+    check_number(True, (5,), ["lm19-pam", "msa-binary"])
+    with pytest.raises(ConfigError, match="PAM trains the network selection alone"):
+        contestants(RunConfig(), True, (5,), ["lm19-pam"])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_network_with_biases_suits_methods_with_real_weights(method: str) -> None:
-    if METHODS[method].weights == "real":
+    if METHODS[method].network:
+        with pytest.raises(ConfigError, match="trains the network selection alone: choose that one"):
+            suited(RunConfig(), method)
+    elif METHODS[method].weights == "real":
         assert suited(RunConfig(), method).network == "lenet5"
     else:
         with pytest.raises(ConfigError, match="Discrete weights need a network without biases"):

@@ -43,6 +43,10 @@ def test_heat_map_is_thinned_and_symmetric_about_zero() -> None:
     assert heat["zmax"] == -heat["zmin"] == pytest.approx(np.abs(STATES).max())
     assert figure["layout"]["shapes"][0]["x0"] == 1.5
     assert figures.space_time_figure(TIMES, Y, STATES, None)["layout"]["shapes"] == []
+    for axis, ends in (("x", (0, 4)), ("y", (Y[0], Y[-1]))):
+        places = unpack(heat[axis])
+        assert np.ptp(np.diff(places)) < 1e-6, "what is not evenly spaced Plotly draws slowly"
+        assert (places[0], places[-1]) == pytest.approx(ends)
     assert len(json.dumps(figure)) < 250_000
 
 

@@ -7,6 +7,7 @@ import pytest
 from bsqh_core.config import RunConfig
 from bsqh_core.methods import METHODS
 from bsqh_core.titles import describe, method_text, setting_text
+from linear_models import suiting
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_methods_tell_their_foremost_setting() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_told(method: str) -> None:
-    config = RunConfig(network="mlp", method=method, penalty="none")
+    config = RunConfig(**suiting(method), penalty="none")
     assert METHODS[method].label in method_text(config)
     assert "None" not in method_text(config)
     assert method_text(config) in describe(config)

@@ -82,6 +82,38 @@ def test_contestants_that_cannot_be(omegas: str, says: str) -> None:
     assert button(app, "Start the race").disabled
 
 
+def test_what_does_not_suit_the_settings_is_said_in_the_form_and_does_not_start() -> None:
+    app = open_page("race")
+    for name in ("train_samples", "iterations", "evaluate_every"):
+        app.number_input(key=f"config_{name}").set_value(getattr(SHORT, name))
+    app.selectbox(key="config_device").set_value("cpu")
+    app.text_input(key="race_omegas").set_value("5")
+    app.toggle(key="race_sqh").set_value(False)
+    app.multiselect(key="race_rivals").set_value(["lm19-pam"])
+    app.run()
+    alone = "PAM trains the network selection alone"
+    assert alone in text(app)
+    button(app, "Start the race").click()
+    app.run()
+    assert not app.exception
+    assert alone in text(app)
+    assert not store().races(5)
+    app.selectbox(key="config_network").set_value("selection")
+    app.run()
+    assert alone not in text(app)
+    assert "PAM knows the losses of LM19" in text(app)
+    app.selectbox(key="config_loss").set_value("logistic-squares")
+    app.text_input(key="config_widths").set_value("8")
+    app.run()
+    assert "PAM knows the losses of LM19" not in text(app)
+    button(app, "Start the race").click()
+    app.run()
+    (name,) = store().races(5)
+    configs = [run.config for run in store().race(finished(name))]
+    assert [(config.method, config.network) for config in configs] == [("bsqh", "selection"), ("lm19-pam", "selection")]
+    assert all(run.outcome.ok for run in store().race(name))
+
+
 def test_seeds_become_bands() -> None:
     name = finished(race(seeds=3))
     app = open_page("race", race=name)

@@ -1,5 +1,7 @@
 """The Hamilton-Jacobi-Bellman equation on a grid: against what is known for one neuron, and against the methods."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -124,5 +126,9 @@ def test_what_is_refused() -> None:
         value_function(problem(three, three))
     with pytest.raises(UserError, match="Tikhonov"):
         value_function(problem(one, one, tikhonov=0.1))
+    with pytest.raises(UserError, match="no grid covers"):
+        value_function(replace(problem(one, one, L=100, box=Box((-1, 1), (-1e6, 1e6))), activation=ACTIVATIONS["relu"]))
+    with pytest.raises(UserError, match="no grid covers"):
+        value_function(replace(problem(one + 1, one), T=1e-20))
     with pytest.raises(UserError, match="at least 11 points"):
         value_function(problem(one, one), points=5)

@@ -9,7 +9,7 @@ import torch
 from bsqh_core.errors import ConfigError, UserError
 from bsqh_core.selection import ACTIVATIONS, KERNELS, PROFILES, Grid, build_bias, build_initial_state, build_kernel
 from bsqh_core.selection.catalogue import Coefficient
-from bsqh_core.selection.kernels import rank_one_factors
+from bsqh_core.selection.kernels import linear_growth_data, rank_one_factors
 from bsqh_core.selection.profiles import cosines
 
 TANH = ACTIVATIONS["tanh"]
@@ -141,6 +141,8 @@ def test_formulas() -> None:
         (lambda: build_kernel("random", Grid(9), TANH, eigenvalues="1, inf"), "numbers between commas"),
         (lambda: build_kernel("random", Grid(3), TANH, eigenvalues="1, 1i, 2i"), "5 eigenvalues"),
         (lambda: build_kernel("random", Grid(3), TANH, eigenvalues="1," * 80), "At most 64"),
+        (lambda: build_kernel("rank-one", Grid(1), TANH), "at least two cells"),
+        (lambda: linear_growth_data(Grid(1), TANH), "at least two cells"),
         (lambda: build_kernel("formula", Grid(3), TANH, text="y1"), "“y1” is unknown"),
         (lambda: build_kernel("formula", Grid(3), TANH, text=3), "is a text"),
         (lambda: build_bias("formula", Grid(3), text="z"), "“z” is unknown; use y and t"),

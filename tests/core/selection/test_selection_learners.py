@@ -196,6 +196,19 @@ def test_sqh_follows_its_strategy() -> None:
         eps_hat = 0.4 * record.eps
 
 
+@pytest.mark.parametrize("method", ["sqh", "gd"])
+def test_a_head_alone_is_trained_under_the_line_search(method: str) -> None:
+    """Where f does not depend on the controls: f_I = 0 leaves a, and a box that is nearly a point leaves nothing."""
+    terminal = classification(4, 2, True)
+    tiny = Box((0.0, 1e-12), (0.0, 1e-12))
+    learning = problem(2, 4, 3, terminal=terminal, box=tiny)
+    learner = METHODS[method](learning, learning.start())
+    records = run(learner, 40)
+    assert 0.9 * records[0].J_before > records[-1].J
+    assert max(record.step_a for record in records) < 1e-11
+    assert records[0].step_head > 1e-3
+
+
 def test_a_search_without_success_ends_the_run() -> None:
     learning = problem(box=BOX)
     method = SQH(learning, some_start(learning), eta=1e30)

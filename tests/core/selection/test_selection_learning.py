@@ -168,6 +168,9 @@ def test_a_cost_that_overflows_is_infinite() -> None:
     learning = LearningProblem(normal(1, M).abs(), 1.0, L, ACTIVATIONS["relu"], Regression(normal(1, M)))
     b = torch.full((L, M, M), -1e200, dtype=torch.float64)
     assert math.isinf(cost(learning, learning.start(b=b)).J)
+    # The logistic function of an infinite output is 1.
+    sure = Classification(torch.ones(1, 1).double(), torch.ones(1, M).double(), torch.zeros(1).double())
+    assert math.isinf(cost(replace(learning, terminal=sure), learning.start(b=b)).J)
 
 
 def test_norms_and_box() -> None:
@@ -179,7 +182,7 @@ def test_norms_and_box() -> None:
     assert learning.norms(constant) == pytest.approx((math.sqrt(T), 2 * math.sqrt(T), 2.0))
     box = Box((-1, 1), (-2, 3))
     old = Controls(torch.tensor([[1.0, -1.0]]), torch.tensor([[[-2.0, 3.0], [0.0, 3.0]]]), constant.W, constant.mu)
-    new = Controls(torch.tensor([[-1.0, -1.0]]), torch.tensor([[[3.0, 0.0], [-2.0, 3.0]]]), constant.W, constant.mu)
+    new = Controls(torch.tensor([[-1.0, -1.0]]), torch.tensor([[[3.0, 0.0], [-2.0, 0.0]]]), constant.W, constant.mu)
     assert box.at_bound(old) == pytest.approx(5 / 6)
     assert box.flipped(old, new) == pytest.approx(2 / 6)
 
@@ -189,6 +192,9 @@ def test_what_is_refused() -> None:
         Box((1, -1), (0, 1))
     with pytest.raises(UserError, match="float64"):
         LearningProblem(torch.zeros(N, M), T, L, ACTIVATIONS["tanh"], Regression(normal(N, M)))
+    for f_I in (math.nan * normal(N, M), normal(0, M)):
+        with pytest.raises(UserError, match="finite numbers"):
+            LearningProblem(f_I, T, L, ACTIVATIONS["tanh"], Regression(f_I))
     with pytest.raises(UserError, match="depth L"):
         LearningProblem(normal(N, M), T, 0, ACTIVATIONS["tanh"], Regression(normal(N, M)))
     with pytest.raises(UserError, match="target must be"):

@@ -124,6 +124,18 @@ def test_augmented_maximiser_is_stationary(box: Box | None) -> None:
             assert bool((augmented(learning, swept, old, near, eps) <= found + 1e-13).all())
 
 
+def test_the_densities_are_what_brute_force_takes() -> None:
+    learning, swept, old = setting(M=3, N=2, tikhonov=0.3)
+    H = torch.zeros(L, 3, dtype=torch.float64)
+    for step in range(L):
+        for y in range(3):
+            for s in range(2):
+                u = old.a[step, y] - old.b[step, y] @ swept.f[step, s] / 3
+                H[step, y] -= swept.r[step + 1, s, y] * torch.tanh(u)
+            H[step, y] -= 0.3 * (old.a[step, y] ** 2 + (old.b[step, y] ** 2).sum() / 3)
+    torch.testing.assert_close(densities(learning, swept, old), H)
+
+
 def test_hidden_hill() -> None:
     """σ nearly flat at the old controls, steep far away: gradients do not see the maximiser, the grid does."""
     f_I = torch.zeros(1, 1, dtype=torch.float64)
@@ -135,6 +147,18 @@ def test_hidden_hill() -> None:
     axis = torch.linspace(-6, 6, 1201, dtype=torch.float64)
     best = max(float(augmented(learning, swept, old, old._replace(a=x.view(1, 1)), 0.2)) for x in axis)
     assert float(augmented(learning, swept, old, new, 0.2)) >= best - 1e-12
+
+
+def test_controls_that_move_nothing() -> None:
+    """Where f(z) = 0 b(·, z) does not matter; here it is at its limits too."""
+    f_I = torch.zeros(1, 2, dtype=torch.float64)
+    learning = LearningProblem(f_I, T, L, ACTIVATIONS["tanh"], Regression(f_I + 0.7), box=BOX)
+    old = learning.start(b=torch.tensor(BOX.b).double().expand(L, 2, 2).contiguous())
+    swept = sweep(learning, old)
+    new = augmented_maximiser(learning, swept, old, 0.1)
+    assert torch.equal(new.b[0], old.b[0])
+    best = best_by_brute_force(learning, swept, old, 0.1, 21, 13)
+    assert bool((augmented(learning, swept, old, new, 0.1) >= best - 1e-10).all())
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "elu"])
@@ -164,6 +188,8 @@ def test_several_samples_ascend(name: str, eps: float) -> None:
     one_step = augmented(learning, swept, old, linearised(learning, swept, old, eps), eps)
     assert bool((found >= at_old).all())
     assert bool((found >= one_step - 1e-12).all())
+    if eps == 0.1:  # Not concave: one step is not enough.
+        assert float((found - one_step).max()) > 1e-3
     if eps == 30:  # Concave: the maximiser itself.
         assert bool((found >= best_by_brute_force(learning, swept, old, eps, 21, 13) - 1e-9).all())
 

@@ -137,6 +137,14 @@ class TestSteadyStates:
         assert found.residual == pytest.approx(1)
         assert "no solution" in found.sentence
 
+    def test_a_bias_just_outside_the_range(self) -> None:
+        A = GRID.h * named("rotation")
+        inside = A @ random_matrix(1)[0]
+        beside = inside + 1e-6 * torch.ones(12).double() * float(GRID.norm(inside))
+        found = steady_states(singular_system(A, GRID), beside, GRID)
+        assert not found.exist
+        assert found.residual == pytest.approx(1e-6, rel=1e-3)
+
     @pytest.mark.parametrize("b", [torch.zeros(12, 12).double(), random_matrix(0)])
     def test_without_a_bias_zero_is_one(self, b: Tensor) -> None:
         found = steady_states(singular_system(GRID.h * b, GRID), torch.zeros(12).double(), GRID)
@@ -182,6 +190,46 @@ class TestVerdicts:
     def test_a_jordan_block_at_zero_is_not_called_unstable(self) -> None:
         b = torch.diag(torch.ones(11).double(), 1) * 12
         assert judged(b).outcome == "undecided"
+
+    def test_a_blurred_jordan_block_at_zero_is_not_called_unstable(self) -> None:
+        """Rounding moves its eigenvalues by about 1e-5, to both sides."""
+        basis = random_matrix(2, 6)
+        jordan = torch.diag(torch.tensor([0, 0, 0, 3, 4, 5]).double()) + torch.diag(torch.tensor([1, 1, 0, 0, 0.0]), 1)
+        jordan[3:, :3] = 1  # The block is in the range.
+        A = basis @ jordan.double() @ torch.linalg.inv(basis)
+        assert eigenvalues(A)[0].real < -1e-7
+        assert judged(6 * A).outcome == "undecided"
+
+    def test_a_jordan_block_that_rounding_moves_across_zero_is_not_called_stable(self) -> None:
+        b = torch.tensor([[4e-5, 2], [0, 4e-5]], dtype=torch.float64)
+        assert judged(b).outcome == "undecided"
+
+    @pytest.mark.parametrize("spectrum", ["1i, 2i, 0.3i", "1e-14+1i"])
+    @pytest.mark.parametrize("seed", range(5))
+    def test_rounding_decides_nothing(self, seed: int, spectrum: str) -> None:
+        """Eigenvalues on the imaginary axis: B_s is 0 to rounding, and no form is definite."""
+        found = judged(named("random", eigenvalues=spectrum, seed=seed))
+        assert (found.outcome, found.theorem) == ("stable", "LM19 Theorem 3.2 (i)")
+
+    def test_the_rate_is_that_of_an_eigenvalue_that_is_certain(self) -> None:
+        """Beside −2e-5 a larger block at 0: what it is blurred to lies below, and says nothing."""
+        basis = torch.linalg.qr(random_matrix(2, 9)).Q
+        jordan = torch.diag(torch.tensor([0, 0, 0, 0, 0, 0, -2e-5, 4, 5]).double())
+        jordan += torch.diag(torch.tensor([1, 1, 1, 1, 1, 0, 0, 0.0]).double(), 1)
+        jordan[7:, :6] = 1
+        A = basis @ jordan @ basis.T
+        assert eigenvalues(A)[0].real < -1e-4
+        found = judged(9 * A)
+        assert found.outcome == "unstable"
+        assert found.rate == pytest.approx(2e-5, rel=0.01)
+
+    @pytest.mark.parametrize("factor", [1e-200, 1e200])
+    @pytest.mark.parametrize(("cells", "spectrum"), [(1, "-2"), (12, "1, 0.5"), (12, "1, -0.5+3i")])
+    def test_scales_do_not_matter(self, cells: int, spectrum: str, factor: float) -> None:
+        b = named("random", Grid(cells), eigenvalues=spectrum)
+        ordinary, scaled = judged(b), judged(factor * b)
+        assert scaled.theorem == ordinary.theorem
+        assert scaled.rate == pytest.approx(factor * ordinary.rate)
 
     def test_DT_does_not_make_the_energy_fall_but_its_counterpart_on_the_range_would(self) -> None:
         """LM19 prints DT; u stays in the range of B, where the form is diag(μ)Tᵀ. Here only DT is positive definite:
@@ -269,8 +317,15 @@ class TestGrowth:
         assert found.kind == "exponential"
         assert found.rate == pytest.approx(2)
 
+    def test_the_sigmoid_attains_its_exponential_bound(self) -> None:
+        """f_t = σ(0) = ½ where a, b and f_I are 0."""
+        dynamics = Dynamics(GRID.h, ACTIVATIONS["sigmoid"], torch.zeros(12).double(), torch.zeros(12, 12).double())
+        times = torch.linspace(0, 4, 5, dtype=torch.float64)
+        bound = exponential_bound(dynamics, torch.zeros(1, 12).double(), GRID, times)
+        torch.testing.assert_close(bound[:, 0], 0.5 * times)
+
     @settings(deadline=None, max_examples=15)
-    @given(seed=st.integers(0, 10**6), name=st.sampled_from(["relu", "leaky-relu", "elu", "tanh", "arctan"]))
+    @given(seed=st.integers(0, 10**6), name=st.sampled_from(list(ACTIVATIONS)))
     def test_the_exponential_bound_holds_for_any_kernel(self, seed: int, name: str) -> None:
         grid = Grid(5)
         a, f_I = random_matrix(seed + 2, 5)[:2, None].unbind()
@@ -298,6 +353,8 @@ class TestGrowth:
         assert growth(t, t**3).exponent == pytest.approx(3)
         with pytest.raises(UserError, match="at least four steps"):
             growth(t[:3], t[:3])
+        with pytest.raises(UserError, match="too large"):
+            growth(t, t * np.inf)
 
     def test_the_slope_of_the_linear_bound_for_relu_is_that_of_the_paper(self) -> None:
         a, f_I = random_matrix(0)[:2, None].unbind()
@@ -352,6 +409,12 @@ class TestConditioning:
         step = np.eye(12) - 0.1 * A
         np.testing.assert_allclose(found.step_condition, np.linalg.cond(step))
         assert found.total_condition == pytest.approx(np.linalg.cond(np.linalg.matrix_power(step, L)))
+
+    def test_a_step_to_zero_is_infinitely_ill_conditioned(self) -> None:
+        dynamics = Dynamics(1.0, TANH, torch.zeros(1).double(), torch.full((1, 1), 10.0).double())
+        found = conditioning(dynamics, torch.zeros(11, 1).double(), 1.0)
+        assert found.step_condition.isinf().all()
+        assert found.total_condition == float("inf")
 
     def test_the_total_is_that_of_the_jacobian(self) -> None:
         dynamics = Dynamics(

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,39 +20,46 @@ from bsqh_core.discrete import ADMISSIBLE
 from bsqh_core.errors import ConfigError
 from bsqh_core.export import load_sparse, onnx_bytes, records_csv, result_json, sparse_bytes, trained_network
 from bsqh_core.history import History
-from bsqh_core.methods import METHODS, Method
+from bsqh_core.methods import METHODS
 from bsqh_core.objective import ForwardSweep
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.records import State
+from bsqh_core.selection import learning
 from bsqh_core.solvers import SOLVERS, Solver, layerwise
 from bsqh_core.solvers.lbfgs import LBFGSSolver
 from bsqh_core.solvers.msa import MSASolver
+from bsqh_core.solvers.selection import SelectionSolver
 from bsqh_core.solvers.trials import TrialSolver
 from bsqh_core.store import Histories, Store, StoredRun, export_run, import_run
 from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 from helpers import after_iteration, wait_until, working
-from linear_models import small_widths
+from linear_models import small_widths, suiting
 
-VARIANTS = {name: {"method": name} for name in METHODS} | {
-    f"{name}-{kind}": {"method": name, "weights": kind}
-    for name, facts in METHODS.items()
-    if "weights" in facts.settings
-    for kind in ADMISSIBLE
+VARIANTS: dict[str, dict[str, Any]] = {
+    name: suiting(name) if facts.network else {"method": name} for name, facts in METHODS.items()
 }
-"""Each method by its name, and in the discrete sets that it leaves to the configuration."""
+for name in ("bsqh", "sqh"):
+    VARIANTS |= {f"{name}-{kind}": {"method": name, "weights": kind} for kind in ADMISSIBLE}
+    VARIANTS[f"{name}-box"] = suiting("lm19-msa") | {"method": name}
+"""Each method by its name, and in the discrete sets, and the box, that it leaves to the configuration."""
 
 FACTS = {variant: METHODS[settings["method"]] for variant, settings in VARIANTS.items()}
 
 DISCRETE = [name for name, settings in VARIANTS.items() if "weights" in settings or FACTS[name].weights != "real"]
 
+SELECTION = [name for name, settings in VARIANTS.items() if settings.get("network") == "selection"]
+"""They train that network, whatever network is asked for."""
 
-def _penalties(facts: Method) -> list[tuple[str, float]]:
+
+def _penalties(variant: str) -> list[tuple[str, float]]:
+    facts = FACTS[variant]
     if not facts.smooth:
-        return [(penalty, 0.5) for penalty in PENALTIES]
+        convex = "bound_a" in VARIANTS[variant]  # as a box needs it
+        return [(penalty, 0.5) for penalty in PENALTIES if not convex or penalty != "l0"]
     return [("none", 0.5)] + [("l0", 1.0)] * (facts.weights == "real")
 
 
-PENALTIES_OF = {variant: _penalties(facts) for variant, facts in FACTS.items()}
+PENALTIES_OF = {variant: _penalties(variant) for variant in VARIANTS}
 """Penalties, and shares of their quadratic part, that a method declares that it can do."""
 
 CASES = [(variant, penalty, alpha) for variant, found in PENALTIES_OF.items() for penalty, alpha in found]
@@ -81,6 +89,8 @@ def config_of(variant: str, network: str = "lenet5", **settings: object) -> RunC
     rho = 0.02
     if variant in DISCRETE:  # there weights weigh differently against the penalty
         network, rho = "mlp", 1e-6 if FACTS[variant].weights != "real" else 1e-3
+    if variant in SELECTION:
+        network, settings = "selection", {"depth": 3} | settings
     common = {
         "network": network,
         "widths": small_widths(network),
@@ -130,7 +140,7 @@ def test_records_are_well_formed(method: str, penalty: str, alpha: float, datase
         assert all(math.isfinite(value) for value in (*numbers, record.step_norm))
         assert record.loss + record.penalty == record.J
         assert record.loss > 0
-        assert min(record.eps, record.eps_hat) > 0 or config.method == "msa", "whose ε is 0"
+        assert min(record.eps, record.eps_hat) > 0 or config.method in ("msa", "lm19-msa"), "whose ε is 0"
         assert (record.penalty == 0) == (penalty == "none")
         assert record.line_search_steps == sum(not trial.accepted for trial in record.trials)
         assert not any(trial.accepted for trial in record.trials[:-1])
@@ -148,10 +158,14 @@ def test_records_are_well_formed(method: str, penalty: str, alpha: float, datase
 
 
 def is_admissible(solver: Solver) -> bool:
-    """Whether all weights are where they may be, with one s for each layer."""
+    """Whether all weights are where they may be: in their box, or, with one s for each layer, in a discrete set."""
     kind, pieces = solver.config.admissible, solver.controls.slices[: len(solver.controls.sizes)]
     if kind == "real":
         return True
+    if kind == "box":
+        bounds = (solver.config.bound_b, solver.config.bound_a)
+        parts = [part for layer in solver.network.layers if layer.penalised for part in layer.affine.natural]
+        return all(float(part.abs().max()) <= bounds[i % 2] * (1 + 1e-6) for i, part in enumerate(parts))
     allowed = torch.tensor(ADMISSIBLE[kind], dtype=solver.controls.flat.dtype)
     weights = [solver.controls.flat[piece] for piece in pieces]
     return all(bool(torch.isin(w, allowed * w.abs().max()).all()) for w in weights)
@@ -159,15 +173,19 @@ def is_admissible(solver: Solver) -> bool:
 
 @pytest.mark.parametrize("batch_size", ["full", 16])
 def test_methods_share_initial_weights_and_batches(batch_size: int | str, dataset: Dataset) -> None:
-    """Discrete weights begin each in its own way; of batches they get the same."""
+    """Discrete weights begin each in its own way; of batches they get the same. Each network has its own weights."""
     solvers = []
     for variant, facts in FACTS.items():
         if batch_size == "full" or not facts.full_batch:
             common = {"penalty": "none", "batch_size": batch_size, "seed": 5}
             solvers.append(build_solver(config_of(variant, **common), dataset))
-    real = [solver for solver in solvers if solver.config.admissible == "real"]
-    assert all(torch.equal(solver.controls.flat, real[0].controls.flat) for solver in real)
+    real = [solver for solver in solvers if solver.config.admissible == "real" and solver.config.network == "lenet5"]
+    bounded = [solver for solver in solvers if solver.config.network == "selection"]
+    for alike in (real, bounded):
+        assert all(torch.equal(solver.controls.flat, alike[0].controls.flat) for solver in alike)
     assert len({solver.step().J_before for solver in real}) == 1
+    began = [solver.step().J_before for solver in bounded]
+    assert began == pytest.approx([began[0]] * len(began), rel=1e-6), "in float64 and in float32"
     for solver in solvers:
         solver.step()
         if solver.iteration == 1:
@@ -196,7 +214,7 @@ def test_a_checkpoint_continues_the_trajectory_bit_for_bit(
         assert torch.equal(second.network.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("method", VARIANTS)
+@pytest.mark.parametrize("method", [name for name in VARIANTS if name not in SELECTION])
 def test_running_averages_move_once_an_iteration(method: str, dataset: Dataset) -> None:
     """As in one sweep at the weights of the first pass through the network."""
     settings = {"network": "modified-lenet", "batch_size": "full"}
@@ -226,6 +244,8 @@ def test_an_iteration_that_fails_has_not_happened(method: str, penalty: str, alp
 
     if isinstance(solver, MSASolver):
         owner, name = solver, "_refuse_if_diverged"
+    elif isinstance(solver, SelectionSolver):
+        owner, name = solver, "_take_over"  # its learner has moved already
     else:
         owner, name = solver.controls, "norm"  # each other method needs |||Δu||| once its step is made
     setattr(owner, name, fail)
@@ -241,7 +261,7 @@ def test_an_iteration_that_fails_has_not_happened(method: str, penalty: str, alp
         (name, batch_size, network)
         for name, facts in FACTS.items()
         for batch_size in [20] * (not facts.full_batch) + ["full"] * facts.line_search
-        for network in (["mlp"] if name in DISCRETE else ["lenet5", "modified-lenet"])
+        for network in (["mlp"] if name in DISCRETE else ["lenet5", "modified-lenet"][: 1 if name in SELECTION else 2])
     ],
 )
 def test_forward_evaluations_are_those_that_are_made(
@@ -258,6 +278,8 @@ def test_forward_evaluations_are_those_that_are_made(
     monkeypatch.setattr(ForwardSweep, "_total", counting)
     if isinstance(solver, MSASolver):  # which has a sweep of its own
         solver.network.layers[0].affine.register_forward_pre_hook(lambda _, x: passes.append(len(x[0]) / batch_size))
+    states = learning.states
+    monkeypatch.setattr(learning, "states", lambda *arguments: (passes.append(1), states(*arguments))[1])
     sizes, config = solver.controls.sizes, solver.config
     history = History(("",) * len(sizes), sizes, config.method, config.admissible)
     for record in solver:
@@ -278,7 +300,11 @@ def diverging(method: str) -> RunConfig:
     return config_of(method, learning_rate=rate, decay="constant", **settings)
 
 
-@pytest.mark.parametrize("method", [name for name, facts in METHODS.items() if "learning_rate" in facts.settings])
+@pytest.mark.parametrize(
+    "method",
+    # Those of LM19 shorten their steps until J decreases.
+    [name for name, facts in METHODS.items() if "learning_rate" in facts.settings and name not in SELECTION],
+)
 def test_a_diverging_learning_rate_ends_the_run_and_keeps_finite_parameters(method: str, dataset: Dataset) -> None:
     solver = build_solver(diverging(method), dataset)
     records = list(solver)

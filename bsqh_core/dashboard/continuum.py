@@ -1,0 +1,80 @@
+"""What selection networks have learnt: their controls, their state, and where that arrives, of one or several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from bsqh_core import captions, figures
+from bsqh_core.config import RunConfig
+from bsqh_core.dashboard.live_plot import live_plot
+from bsqh_core.datasets.profiles import load_profiles
+from bsqh_core.figures import Figure
+from bsqh_core.history import History
+from bsqh_core.records import Continuum
+from bsqh_core.titles import plain
+
+Field = Literal["f(y, T)", "a(y, t)", "b(y, z, t)", "f(y, t)"]
+_FIELDS: tuple[Field, ...] = ("f(y, T)", "a(y, t)", "b(y, z, t)", "f(y, t)")
+_CELLS = 128
+
+
+class Learnt(NamedTuple):
+    """A selection network at its last evaluation."""
+
+    label: str
+    config: RunConfig
+    iteration: int
+    continuum: Continuum
+
+
+def continuum_view(runs: Sequence[tuple[str, RunConfig, History | None]], key: str) -> None:
+    """Show what runs by this name have learnt, of those that train a selection network and have come to something."""
+    latest = [(label, config, history and history.last_continuum()) for label, config, history in runs]
+    found = [Learnt(label, config, e.iteration, e.continuum) for label, config, e in latest if e and e.continuum]
+    if not found:
+        return
+    st.markdown("##### What has been learnt")
+    field = st.segmented_control("Shown", _FIELDS, required=True, default=_FIELDS[0], key=f"continuum_{key}")
+    if field == "f(y, T)":
+        target = _target(found[0].config)
+        figure = figures.arrival_figure([(learnt.label, learnt.continuum) for learnt in found], target)
+        live_plot(figure, key=f"arrival_{key}", alt=captions.describe_arrival(found[0].continuum, target), height=340)
+        st.caption(f"{_after(found)} f(y, T) of the first sample, and what it was at t = 0.")
+        return
+    largest = max(float(np.abs(_values(learnt, field)).max()) for learnt in found)
+    columns = st.columns(min(len(found), 2 if field == "b(y, z, t)" else 3))  # three kernels need their room
+    for i, learnt in enumerate(found):
+        with columns[i % len(columns)]:
+            st.markdown(f"**{plain(learnt.label)}**")
+            alt = f"{learnt.label}: {captions.describe_field(field, _values(learnt, field))}"
+            live_plot(_figure(learnt, field, largest), key=f"{field[0]}{i}_{key}", alt=alt, height=300)
+    st.caption(f"{_after(found)} All in the same colours, to ± {largest:.3g}.")
+
+
+def _values(learnt: Learnt, field: Field) -> np.ndarray:
+    return np.array(getattr(learnt.continuum, field[0]))
+
+
+def _figure(learnt: Learnt, field: Field, largest: float) -> Figure:
+    values, horizon, depth = _values(learnt, field), learnt.config.horizon, learnt.config.depth
+    if values.ndim == 2:
+        return figures.field_figure(values, horizon, field[0], largest)
+    begun = np.linspace(0, depth - 1, len(values)).round()
+    return figures.kernels_figure(values, (horizon / depth * begun).tolist(), largest)
+
+
+def _after(found: Sequence[Learnt]) -> str:
+    times = sorted({learnt.iteration for learnt in found})
+    said = f"{times[0]:,}" if len(times) == 1 else f"{times[0]:,} to {times[-1]:,}"
+    return f"After {said} iterations."
+
+
+def _target(config: RunConfig) -> np.ndarray | None:
+    """The target of a run, if it has one, (cells,)."""
+    if config.dataset != "profiles":
+        return None
+    return load_profiles(config.initial, config.target, _CELLS).train.y[0].numpy()
