@@ -12,7 +12,7 @@ from torch import Tensor
 from bsqh_core.arithmetic import widened
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import Split
-from bsqh_core.records import Continuum, EvaluationRecord, Histogram
+from bsqh_core.records import PLANE, Continuum, EvaluationRecord, Histogram
 from bsqh_core.residual import L2Linear
 from bsqh_core.solvers import Solver
 
@@ -21,6 +21,9 @@ BINS = 41
 
 MOST_STEPS, MOST_CELLS, MOST_KERNELS = 40, 32, 3
 """Steps, cells, and steps with their kernels of a selection network that are kept to be drawn."""
+
+SIDE = 25
+"""Of the square on which points in the plane are classified."""
 
 
 def auc_one_class(score: Tensor, positive: Tensor) -> float:
@@ -132,7 +135,19 @@ def continuum_of(solver: Solver) -> Continuum | None:
         _rounded(a[_chosen(len(a), MOST_STEPS)][:, cells]),
         _rounded(b[kernels][:, cells][:, :, cells]),
         _rounded(torch.stack(states)[_chosen(len(states), MOST_STEPS)][:, cells]),
+        _plane(solver),
     )
+
+
+def _plane(solver: Solver) -> tuple[tuple[float, ...], ...]:
+    data = solver.dataset
+    if data.n_classes != 2 or (data.channels, data.image_size) != (1, (1, 2)):
+        return ()
+    along = torch.linspace(-PLANE, PLANE, SIDE).to(data.train.x)
+    points = torch.stack(torch.meshgrid(along, along, indexing="xy"), -1).view(-1, 1, 1, 2)
+    with torch.no_grad():
+        logits = solver.network(points)
+    return _rounded(torch.sigmoid(logits[:, 1] - logits[:, 0]).view(SIDE, SIDE))
 
 
 def _chosen(n: int, most: int) -> Tensor:

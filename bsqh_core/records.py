@@ -102,6 +102,10 @@ class Histogram:
     counts: tuple[int, ...]
 
 
+PLANE = 2.5
+"""Standardised points in the plane lie within this distance of 0 in each coordinate, nearly all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Continuum:
     """What a selection network is at a moment, thinned to be drawn: evenly chosen steps and cells, the last included.
@@ -114,11 +118,15 @@ class Continuum:
         b(y, z, t) at the first step, one in the middle and the last: by steps, y and z.
     f : tuple[tuple[float, ...], ...]
         f(y, t) of the first training sample, from f_I to f(T), by steps and cells.
+    plane : tuple[tuple[float, ...], ...]
+        Of points in the plane of two classes: the score of the second one, h(o₂ − o₁) with the logistic function h, on
+        a square of [−`PLANE`, `PLANE`]², rows upwards. Else empty.
     """
 
     a: tuple[tuple[float, ...], ...]
     b: tuple[tuple[tuple[float, ...], ...], ...]
     f: tuple[tuple[float, ...], ...]
+    plane: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,9 @@ def describe(config: RunConfig, of_a_race: bool = False) -> str:
     """The gist of a configuration in a line; of a race, what its contestants have in common."""
     batch = "full batch" if config.batch_size == "full" else f"batch {config.batch_size}"
     penalty = "no penalty" if config.penalty == "none" else f"{PENALTIES[config.penalty].title}, ρ = {config.rho:g}"
-    parts = [NETWORKS[config.network].title, penalty, batch]
+    network = NETWORKS[config.network]
+    settings = (f", {RunConfig.spec(name).symbol} = {getattr(config, name)}" for name in network.settings)
+    parts = [network.title + "".join(settings), penalty, batch]
     if not of_a_race:
         parts = [parts[0], method_text(config), *parts[1:], f"seed {config.seed}"]
     return " · ".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -11,14 +11,15 @@ import streamlit as st
 from bsqh_core import captions, figures
 from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.live_plot import live_plot
+from bsqh_core.datasets import load_dataset
 from bsqh_core.datasets.profiles import load_profiles
 from bsqh_core.figures import Figure
 from bsqh_core.history import History
 from bsqh_core.records import Continuum
 from bsqh_core.titles import plain
 
-Field = Literal["f(y, T)", "a(y, t)", "b(y, z, t)", "f(y, t)"]
-_FIELDS: tuple[Field, ...] = ("f(y, T)", "a(y, t)", "b(y, z, t)", "f(y, t)")
+_FIELDS = {"f(y, T)": "f", "a(y, t)": "a", "b(y, z, t)": "b", "f(y, t)": "f"}
+_PLANE = {"classes": "plane"}
 _CELLS = 128
 
 
@@ -38,7 +39,8 @@ def continuum_view(runs: Sequence[tuple[str, RunConfig, History | None]], key: s
     if not found:
         return
     st.markdown("##### What has been learnt")
-    field = st.segmented_control("Shown", _FIELDS, required=True, default=_FIELDS[0], key=f"continuum_{key}")
+    fields = [*(_PLANE if all(learnt.continuum.plane for learnt in found) else ()), *_FIELDS]
+    field = st.segmented_control("Shown", fields, required=True, default=fields[0], key=f"continuum_{key}") or fields[0]
     if field == "f(y, T)":
         target = _target(found[0].config)
         figure = figures.arrival_figure([(learnt.label, learnt.continuum) for learnt in found], target)
@@ -46,21 +48,26 @@ def continuum_view(runs: Sequence[tuple[str, RunConfig, History | None]], key: s
         st.caption(f"{_after(found)} f(y, T) of the first sample, and what it was at t = 0.")
         return
     largest = max(float(np.abs(_values(learnt, field)).max()) for learnt in found)
-    columns = st.columns(min(len(found), 2 if field == "b(y, z, t)" else 3))  # three kernels need their room
-    for i, learnt in enumerate(found):
-        with columns[i % len(columns)]:
+    width = min(len(found), 2 if field == "b(y, z, t)" else 3)  # three kernels need their room
+    columns = [column for _ in range(0, len(found), width) for column in st.columns(width)]
+    for i, (learnt, column) in enumerate(zip(found, columns, strict=False)):
+        with column:
             st.markdown(f"**{plain(learnt.label)}**")
             alt = f"{learnt.label}: {captions.describe_field(field, _values(learnt, field))}"
             live_plot(_figure(learnt, field, largest), key=f"{field[0]}{i}_{key}", alt=alt, height=300)
-    st.caption(f"{_after(found)} All in the same colours, to ± {largest:.3g}.")
+    colours = "Colour tells the class and how sure the network is." if field in _PLANE else ""
+    st.caption(f"{_after(found)} {colours or f'All in the same colours, to ± {largest:.3g}.'}")
 
 
-def _values(learnt: Learnt, field: Field) -> np.ndarray:
-    return np.array(getattr(learnt.continuum, field[0]))
+def _values(learnt: Learnt, field: str) -> np.ndarray:
+    return np.array(getattr(learnt.continuum, (_FIELDS | _PLANE)[field]))
 
 
-def _figure(learnt: Learnt, field: Field, largest: float) -> Figure:
+def _figure(learnt: Learnt, field: str, largest: float) -> Figure:
     values, horizon, depth = _values(learnt, field), learnt.config.horizon, learnt.config.depth
+    if field in _PLANE:
+        points = load_dataset(learnt.config.dataset).train
+        return figures.plane_figure(values, points.x.flatten(1).numpy(), points.y.numpy())
     if values.ndim == 2:
         return figures.field_figure(values, horizon, field[0], largest)
     begun = np.linspace(0, depth - 1, len(values)).round()

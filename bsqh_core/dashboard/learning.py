@@ -82,9 +82,9 @@ def learning_form() -> None:
         settings["activation"] = st.selectbox(
             "Activation σ", list(ACTIVATIONS), format_func=lambda name: ACTIVATIONS[name].title, **_kept("activation")
         )
-        columns = st.columns(2)
-        for i, (name, (label, _, more, text)) in enumerate(_NUMBERS.items()):
-            with columns[i % 2]:
+        columns = [column for _ in range(0, len(_NUMBERS), 2) for column in st.columns(2)]
+        for column, (name, (label, _, more, text)) in zip(columns, _NUMBERS.items(), strict=True):
+            with column:
                 settings[name] = st.number_input(label, value=None, help=text, **{"step": 1} | more, **_kept(name))
     chosen: list[RunConfig] = []
     problems: Collection[str] = []

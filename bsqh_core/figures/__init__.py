@@ -13,7 +13,7 @@ Whatever draws a figure multiplies by it, or takes `scaled(figure)`. Ranges of a
 
 from bsqh_core.figures.common import Figure, XAxis, scaled, visible_rows, with_x_end
 from bsqh_core.figures.comparison import comparison_figure, contestant_style, pareto_figure
-from bsqh_core.figures.continuum import arrival_figure, field_figure, kernels_figure
+from bsqh_core.figures.continuum import arrival_figure, field_figure, kernels_figure, plane_figure
 from bsqh_core.figures.paper import Curves, learning_curves_figure, recall_figure
 from bsqh_core.figures.run import (
     accuracy_figure,
@@ -56,6 +56,7 @@ __all__ = [
     "learning_curves_figure",
     "loss_figure",
     "pareto_figure",
+    "plane_figure",
     "profile_figure",
     "recall_figure",
     "run_figures",

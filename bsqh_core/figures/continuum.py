@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bsqh_core.figures.common import GREY, Figure, line, pack
+from bsqh_core.figures.common import BLUE, GREY, VERMILLION, Figure, line, pack
+from bsqh_core.figures.common import points as markers
 from bsqh_core.figures.comparison import contestant_style
 from bsqh_core.figures.selection import _heat, _layout, _named
-from bsqh_core.records import Continuum
+from bsqh_core.records import PLANE, Continuum
 
 
 def field_figure(values: np.ndarray, horizon: float, name: str, largest: float) -> Figure:
@@ -58,6 +59,25 @@ def arrival_figure(continua: Sequence[tuple[str, Continuum]], target: np.ndarray
         color, dash, _ = contestant_style(i)
         arrived = np.array(continuum.f[-1])
         data.append(_named(f"c{i}", line(label, pack(_middles(len(arrived))), arrived, color, dash, width=2)))
+    return {"data": data, "layout": layout}
+
+
+def plane_figure(plane: np.ndarray, points: np.ndarray, classes: np.ndarray) -> Figure:
+    """The score of the second class on the plane, (side, side), and points (n, 2) with their classes (n,)."""
+    layout = _layout("x<sub>1</sub>", "x<sub>2</sub>") | {"hovermode": "closest", "showlegend": False}
+    along = {"range": [-PLANE, PLANE], "showgrid": False, "zeroline": False, "constrain": "domain"}
+    layout["xaxis"] |= along
+    layout["yaxis"] |= along | {"scaleanchor": "x"}
+    # The colours of `_heat` are those of differences from 0.
+    heat = _heat(1 - 2 * plane, 1.0, "plane")
+    side = np.linspace(-PLANE, PLANE, len(plane))
+    heat |= {"x": pack(side), "y": pack(side), "showscale": False, "zsmooth": "best", "hoverinfo": "skip", "opacity": 0.6}
+    data = [heat]
+    for number, (color, symbol) in enumerate(((BLUE, "circle"), (VERMILLION, "diamond"))):
+        x, y = points[classes == number].T
+        trace = _named(f"class{number}", markers(f"class {number}", pack(x), y, color, symbol, size=6))
+        trace["marker"] |= {"line": {"color": "white", "width": 1}}
+        data.append(trace)
     return {"data": data, "layout": layout}
 
 

@@ -118,7 +118,7 @@ def continuum_of(facts: Mapping[str, Any] | None) -> Continuum | None:
     def rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
         return tuple(tuple(map(float, row)) for row in matrix)
 
-    return Continuum(rows(facts["a"]), tuple(map(rows, facts["b"])), rows(facts["f"]))
+    return Continuum(rows(facts["a"]), tuple(map(rows, facts["b"])), rows(facts["f"]), rows(facts["plane"]))
 
 
 def read_numbers(
