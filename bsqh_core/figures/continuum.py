@@ -71,7 +71,8 @@ def plane_figure(plane: np.ndarray, points: np.ndarray, classes: np.ndarray) -> 
     # The colours of `_heat` are those of differences from 0.
     heat = _heat(1 - 2 * plane, 1.0, "plane")
     side = np.linspace(-PLANE, PLANE, len(plane))
-    heat |= {"x": pack(side), "y": pack(side), "showscale": False, "zsmooth": "best", "hoverinfo": "skip", "opacity": 0.6}
+    heat |= {"x": pack(side), "y": pack(side), "zsmooth": "best", "opacity": 0.6}
+    heat |= {"showscale": False, "hoverinfo": "skip"}
     data = [heat]
     for number, (color, symbol) in enumerate(((BLUE, "circle"), (VERMILLION, "diamond"))):
         x, y = points[classes == number].T

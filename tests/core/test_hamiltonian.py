@@ -67,7 +67,8 @@ def test_the_trial_maximises_the_augmented_hamiltonian(network: str, penalty: st
     solver = make_solver(network, penalty=penalty, rho=1e-2)
     objective, controls, batch = solver.objective, solver.controls, solver.dataset.train
     states = forward_sweep(solver.network, batch.x)
-    costates, _ = backward_sweep(solver.network, states, terminal_costate(solver.network, objective.loss, states[-1], batch.y))
+    p_L = terminal_costate(solver.network, objective.loss, states[-1], batch.y)
+    costates, _ = backward_sweep(solver.network, states, p_L)
     _, F = objective.sweep(batch)
     eps, u = 0.7, controls.flat.clone()
     w = objective.trial(u, F, eps)
@@ -90,7 +91,8 @@ def test_mini_batch_hamiltonian_is_unbiased() -> None:
 
     def H(x: torch.Tensor, y: torch.Tensor) -> float:
         states = forward_sweep(solver.network, x)
-        costates, _ = backward_sweep(solver.network, states, terminal_costate(solver.network, objective.loss, states[-1], y))
+        p_L = terminal_costate(solver.network, objective.loss, states[-1], y)
+        costates, _ = backward_sweep(solver.network, states, p_L)
         return hamiltonian(objective, 2, states[2], costates[3], w)
 
     parts = torch.randperm(40, generator=torch.Generator().manual_seed(4)).split(8)
