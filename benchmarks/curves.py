@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
 from plotly.subplots import make_subplots
+
+from benchmarks.drawing import Panel, Picture, draw
 
 
 def main(results: Path, picture: Path) -> None:
@@ -33,15 +33,7 @@ def main(results: Path, picture: Path) -> None:
     figure.update_layout(
         template="plotly_white", legend={"x": 0.74, "y": 0.45}, margin={"t": 40, "r": 20, "b": 50, "l": 60}
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": 1300, "height": 440}, device_scale_factor=2)
-        page.set_content(figure.to_html(include_plotlyjs=True))
-        page.locator(".main-svg").first.wait_for()
-        page.wait_for_timeout(1000)
-        page.screenshot(path=picture)
+    draw({picture: Picture((Panel("", figure, 440),), width=1300)})
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -31,6 +33,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def processor_seconds(work: Callable[[], object]) -> float:
+    """How much of the processor's time it takes: with one thread hardly more on a machine that does other things."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
 def flops_per_second(dtype: torch.dtype = torch.float32) -> float:
     """Speed of a 2,048 × 2,048 matrix product on all cores: the best of seven."""
     a, product = torch.randn(2, 2048, 2048, dtype=dtype)
@@ -42,10 +51,27 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "most": max(values), "n": len(values)}
 
 
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Least-squares slope of log y over log x."""
+    logs = [[math.log(value) for value in values] for values in (x, y)]
+    return statistics.linear_regression(*logs).slope
+
+
 def show(name: str, values: dict[str, float], unit: str = "") -> None:
     """One line of the table."""
     limits = f"[{values['least']:.3f} … {values['most']:.3f}]"
     print(f"{name:58s} {values['median']:10.3f}{unit} {limits}, n = {values['n']}")
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many of torch's threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def machine() -> dict[str, Any]:

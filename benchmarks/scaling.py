@@ -7,7 +7,7 @@ import math
 import statistics
 from typing import Any
 
-from benchmarks.measure import digits, seconds
+from benchmarks.measure import digits, seconds, slope
 from bsqh_core import RunConfig, build_solver
 from bsqh_core.captions import describe
 from bsqh_core.figures import epsilon_figure, loss_figure, sparsity_figure
@@ -27,9 +27,9 @@ def measure(repetitions: int) -> dict[str, Any]:
     lengths = [_history_seconds(n, repetitions) for n in LENGTHS]
     results = {
         "samples": samples,
-        "samples_slope": _slope([s["samples"] for s in samples], [s["seconds"] for s in samples]),
+        "samples_slope": slope([s["samples"] for s in samples], [s["seconds"] for s in samples]),
         "parameters": parameters,
-        "parameters_slope": _slope([s["flops"] for s in parameters], [s["seconds"] for s in parameters]),
+        "parameters_slope": slope([s["flops"] for s in parameters], [s["seconds"] for s in parameters]),
         "length": lengths,
     }
     for row in (*samples, *parameters, *lengths):
@@ -79,9 +79,3 @@ def _record(k: int) -> IterationRecord:
     trials = (Trial(0.1, 1.0, 1.0, False), Trial(0.7, 0.5, 0.1, True))
     loss = 2 * math.exp(-k / 5e4)
     return IterationRecord(k, loss, 9.0, loss, 0.1, 0.1, 0.7, 1, trials, 0.1, (9_000,) * 5, 0.01 * k)
-
-
-def _slope(x: list[float], y: list[float]) -> float:
-    """Least-squares slope of log y over log x."""
-    logs = [[math.log(value) for value in values] for values in (x, y)]
-    return statistics.linear_regression(*logs).slope

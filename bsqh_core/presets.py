@@ -1,8 +1,9 @@
-"""Named configurations: every row of HB25's Tables 1, 2, 3 and 5, discrete weights, and short demonstrations."""
+"""Named configurations: rows of HB25's Tables 1, 2, 3 and 5, discrete weights, LM19's network, demonstrations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bsqh_core.config import RunConfig
 
@@ -105,10 +106,30 @@ def _discrete() -> dict[str, Preset]:
     }
 
 
+def _selection() -> dict[str, Preset]:
+    """The continuum network of LM19 on points in the plane, and on one profile."""
+    points: dict[str, Any] = {
+        "network": "selection",
+        "loss": "logistic-squares",
+        "penalty": "none",
+        "mu": 3.0,
+        "zeta": 0.5,
+    }
+    spirals = {"horizon": 5.0, "depth": 20, "iterations": 1000}
+    return {
+        "two-moons": Preset("Selection network on two moons", RunConfig(dataset="two-moons", **points)),
+        "spirals": Preset("Selection network on spirals", RunConfig(dataset="spirals", **points | spirals)),
+        "profiles": Preset(
+            "A bump becomes a sine", RunConfig(dataset="profiles", **points | {"loss": "mean-square", "iterations": 50})
+        ),
+    }
+
+
 PRESETS: dict[str, Preset] = {
     "demo": Preset("Half a minute on digits", RunConfig()),
     **_table_1_and_2(),
     **_table_3(),
     **_table_5(),
     **_discrete(),
+    **_selection(),
 }

@@ -139,7 +139,9 @@ class Problem:
 
 def _initial_state(state: Chosen, grid: Grid) -> Tensor:
     values = dict(state.parameters)
-    return drawn(grid, **values)[None] if state.name == "drawn" else build_initial_state(state.name, grid, **values)
+    if state.name == "drawn":
+        return drawn(grid, str(values["values"]))[None]
+    return build_initial_state(state.name, grid, **values)
 
 
 @contextmanager
