@@ -12,6 +12,7 @@ from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.comparison import comparison
 from bsqh_core.dashboard.live import charts, tiles
 from bsqh_core.dashboard.pace import shared_interval
+from bsqh_core.dashboard.press import press_button
 from bsqh_core.dashboard.service import history_of, store
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.networks import NETWORKS
@@ -46,7 +47,7 @@ def _replay(uids: list[str], last: int) -> None:
     playing = bool(st.session_state.get(_PLAYING))
     with button:
         label, icon = ("Pause", "pause") if playing else ("Play", "play_arrow")
-        if st.button(label, icon=f":material/{icon}:", key="replay_toggle", width="stretch", type="primary"):
+        if press_button(label, icon=f":material/{icon}:", key="replay_toggle", width="stretch", type="primary"):
             _toggle(last)
             st.rerun()  # as a whole: the interval of a fragment is fixed
     with speed:

@@ -3,6 +3,7 @@
 Neurons are labels y of a continuum Y, depth is time. Here are the forward problem, what is known about it, and how
 a and b are learnt.
 
+>>> from itertools import islice
 >>> from bsqh_core.selection import ACTIVATIONS, Dynamics, Grid, trajectory
 >>> from bsqh_core.selection import build_bias, build_initial_state, build_kernel
 >>> from bsqh_core.selection import SQH, Box, LearningProblem, Regression
@@ -13,7 +14,7 @@ a and b are learnt.
 torch.Size([101, 1, 64])
 >>> problem = LearningProblem(f_I, 5.0, 20, sigma, Regression(0.5 * f_I), box=Box(a=(-1, 1), b=(-2, 2)))
 >>> method = SQH(problem, problem.start())
->>> J = [record.J for record, _ in zip(method, range(10))]  # it never increases
+>>> J = [record.J for record in islice(method, 10)]  # it never increases
 """
 
 from bsqh_core.selection.activations import ACTIVATIONS, Activation
