@@ -104,6 +104,8 @@ def _of_box(config: RunConfig) -> dict[str, str]:
         problems["bound_a"] = f"{method.label} maximises over a box: give bound_a and bound_b."
     if method.network and config.network == method.network and config.loss not in ("mean-square", "logistic-squares"):
         problems["loss"] = f"{method.label} knows the losses of LM19: choose logistic-squares."
+    if method.network and config.class_weights:
+        problems["class_weights"] = f"{method.label} weighs all classes alike: turn this off."
     if method.network and config.network != method.network:
         problems["method"] = f"{method.label} trains the network {method.network} alone: choose that one."
     return problems

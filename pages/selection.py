@@ -3,8 +3,8 @@
 import streamlit as st
 
 from bsqh_core.dashboard.navigation import require_router
-from bsqh_core.dashboard.selection import explorer
-from bsqh_core.dashboard.selection_form import examples, problem_form
+from bsqh_core.dashboard.selection import depth_and_width, explorer
+from bsqh_core.dashboard.selection_form import controls, examples, stated
 
 require_router(__file__)
 
@@ -19,7 +19,10 @@ st.header("Selection dynamics: the continuum network", anchor=False)
 st.markdown(INTRODUCTION)
 examples()
 left, right = st.columns([3, 8], gap="large")
-with left:
-    form = problem_form()
 with right:
-    explorer(form)
+    problem = explorer(stated())  # first what one waits for
+with left:
+    controls()
+if problem is not None:
+    with right:
+        depth_and_width(problem)

@@ -32,14 +32,17 @@ def make_history(
     rejected: int | Sequence[int] = 0,
     evaluations: Sequence = (),
     start: float = 9.0,
+    admissible: str = "real",
 ) -> History:
-    """J by iteration, `pace` seconds each, with so many rejected trials; half of the weights are zero."""
-    history = History(("conv", "fc"), SIZES)
+    """J by iteration, `pace` seconds each, with so many rejected trials; half of the weights are zero, 5 % flip."""
+    history = History(("conv", "fc"), SIZES, admissible=admissible)
+    flips = (2, 3) if history.constrained else ()
     steps = [rejected] * len(J) if isinstance(rejected, int) else rejected
     for k, (value, j) in enumerate(zip(J, steps, strict=True), start=1):
         trials = (*(Trial(7.0**i, value + 1, 1.0, False) for i in range(j)), Trial(7.0**j, value, 1.0, True))
         before = J[k - 2] if k > 1 else start
-        history.add(IterationRecord(k, value, before, value, 0.0, 1.0, 7.0**j, j, trials, 1.0, (20, 30), pace * k))
+        numbers = (k, value, before, value, 0.0, 1.0, 7.0**j, j)
+        history.add(IterationRecord(*numbers, trials, 1.0, (20, 30), pace * k, flips))
         for e in evaluations:
             if e.iteration == k:
                 history.add(e)

@@ -180,12 +180,18 @@ def make_records(
     return records
 
 
-def write_run(store: Store, records: Iterable[Any], layers: int = 2, config: RunConfig = TINY) -> StoredRun:
+def write_run(
+    store: Store,
+    records: Iterable[Any],
+    layers: int = 2,
+    config: RunConfig = TINY,
+    classes: tuple[str, ...] = ("no", "yes"),
+) -> StoredRun:
     """A stopped run with these records in a store."""
     run = store.create(config, "cpu")
     recorder = Recorder(store)
     names = tuple(f"layer{i}" for i in range(layers))
-    recorder.begin(run.number, DataFacts("Digits", "", False, 100, ("no", "yes")), names, (1000,) * layers)
+    recorder.begin(run.number, DataFacts("Digits", "", False, 100, classes), names, (1000,) * layers)
     for record in records:
         recorder.add(run.number, record)
     recorder.update(run.number, state=State.ENDED, outcome=Outcome.STOPPED, reason="Stopped.", owner=None)

@@ -22,11 +22,15 @@ _STEPPERS = {"euler": "Euler", "rk4": "RK4"}
 _HEIGHT = 340
 
 
-def explorer(form: Form) -> None:
-    """Everything about the problem of the form; where it cannot be computed, why, and the last one that could."""
-    problem = _computable(form)
+def explorer(form: Form) -> Problem | None:
+    """What is shown of the form's problem; where it cannot be computed, why, and the last one that could.
+
+    Returns the problem that is shown, None if there is none.
+    """
+    with st.container():  # with a place of its own for a complaint, no chart changes its place and is drawn anew
+        problem = _computable(form)
     if problem is None:
-        return
+        return None
     said, share = st.columns([9, 2])
     # The pictures come first: what linear algebra says of a kernel of full rank takes ten times as long.
     player(_solution(problem), problem.dimension)
@@ -41,7 +45,7 @@ def explorer(form: Form) -> None:
     with right:
         _growth(_solution(problem))
     _spectrum(analysis)
-    _depth_and_width(problem)
+    return problem
 
 
 def _computable(form: Form) -> Problem | None:
@@ -157,7 +161,8 @@ def _spectrum(analysis: Analysis) -> None:
 # --- depth and width ---
 
 
-def _depth_and_width(problem: Problem) -> None:
+def depth_and_width(problem: Problem) -> None:
+    """On demand: how far from its limit a network is."""
     st.subheader("Depth and width", anchor=False)
     st.markdown(
         r"How far is a network of $L$ layers and $M$ neurons from its limit? Euler's error falls like $1/L$ (LM19 "

@@ -98,12 +98,16 @@ def key_of(name: str) -> str:
     return f"selection_{name}"
 
 
-def problem_form() -> Form:
-    """Draw the controls, after `examples`, which may fill them, and let the address say how they stand."""
+def controls() -> None:
+    """Draw the fields, after `examples`, which may fill them."""
     for part in _PARTS:
         _part(part)
     with st.container(border=True):
         _network()
+
+
+def stated() -> Form:
+    """What the fields say, which `controls` may draw later; and let the address say it."""
     _write_address()
     values = {name: st.session_state[key_of(name)] for name in _used()}
     empty = [name for name in ("T", "L", "M", *values) if values[name] is None]

@@ -2,7 +2,7 @@
 
 `st.plotly_chart` with Plotly's own frames would not do: it mounts anew with each problem, and its frames end at the
 figure's edge, while on a phone these pictures stand below each other. So the frames are sent once, as two arrays, and
-each is handed to the charts of `live_plot`: on the machine of `docs/performance.md` 25 times a second.
+the charts of `live_plot` draw them; lines that only move are moved 25 times a second on two busy cores.
 """
 
 from __future__ import annotations
@@ -94,19 +94,18 @@ _OF = {"state": "f", "input": "u"}
 
 
 def _snapshots(solution: Solution) -> list[dict[str, Any]]:
-    said = {"f": "The state f at t = {t}", "u": "Its input u = a − B f at t = {t}"}
-    return [_snapshot(name, title, getattr(solution, name)) for name, title in said.items()]
+    about_f = (
+        "Each pixel is a neuron <i>y</i> = (<i>y</i>₁, <i>y</i>₂). The colours mean the same at all times <i>t</i>."
+    )
+    about_u = "Where it is positive <i>f</i> grows, where it is negative <i>f</i> shrinks."
+    return [
+        _snapshot("f", "The state f at t = {t}", about_f, solution.f),
+        _snapshot("u", "Its input u = a − B f at t = {t}", about_u, solution.u),
+    ]
 
 
-def _snapshot(name: str, title: str, values: np.ndarray) -> dict[str, Any]:
+def _snapshot(name: str, title: str, about: str, values: np.ndarray) -> dict[str, Any]:
     side = math.isqrt(values.shape[1])
     figure = figures.snapshot_figure(values[-1].reshape(side, side), float(np.abs(values).max()), name)
     figure["data"][0]["z"] = {"frame": name, "side": side}
-    return {
-        "key": f"selection_snapshot_{name}",
-        "figure": figure,
-        "title": title,
-        "of": [name],
-        "about": "Each pixel is a neuron <i>y</i> = (<i>y</i>₁, <i>y</i>₂). The colours mean the same at all times "
-        "<i>t</i>.",
-    }
+    return {"key": f"selection_snapshot_{name}", "figure": figure, "title": title, "of": [name], "about": about}

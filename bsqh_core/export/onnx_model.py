@@ -28,7 +28,7 @@ TOLERANCE = 1e-4
 
 _OPSET, _IR = 18, 8
 
-_ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "tanh": ("Tanh", {}),
     "arctan": ("Atan", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -43,7 +43,8 @@ def onnx_bytes(store: Store, run: StoredRun) -> tuple[bytes, float]:
     """The network of a run as an ONNX file, and the largest absolute difference of its logits from PyTorch's.
 
     The file takes batches of any size: "images" (batch, C, H, W) to "logits" (batch, classes), float32, and so are the
-    weights of runs in float64. Without classes the logits are f(T) of the selection network, (batch, M). For the comparison onnxruntime computes it for 64 random images on the CPU.
+    weights of runs in float64. Without classes "logits" are f(T) of a selection network, (batch, M). For the comparison
+    onnxruntime computes it for 64 random images on the CPU.
 
     Raises
     ------

@@ -17,8 +17,8 @@ from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DataFacts
 from bsqh_core.errors import UserError
 from bsqh_core.machine import Versions
-from bsqh_core.metrics import BINS
-from bsqh_core.records import EvaluationRecord, Outcome, State
+from bsqh_core.metrics import BINS, MOST_CELLS, MOST_KERNELS, MOST_STEPS, SIDE
+from bsqh_core.records import Continuum, EvaluationRecord, Outcome, State
 from bsqh_core.store.checkpoints import load_checkpoint
 from bsqh_core.store.listing import insert_configuration, summarise
 from bsqh_core.store.rows import (
@@ -201,9 +201,18 @@ def _data(title: Any, edition: Any, synthetic: Any, training_images: Any, classe
 
 
 def _fit(evaluation: EvaluationRecord, layers: int) -> bool:
-    """Whether the histograms are none, or one of each layer with at most `BINS` bins."""
+    """Whether the histograms are none, or one of each layer with at most `BINS` bins; what is drawn can be drawn."""
     found = evaluation.histograms
-    return len(found) in (0, layers) and all(len(h.centres) == len(h.counts) <= BINS for h in found)
+    bars = len(found) in (0, layers) and all(len(h.centres) == len(h.counts) <= BINS for h in found)
+    return bars and (evaluation.continuum is None or _can_be_drawn(evaluation.continuum))
+
+
+def _can_be_drawn(drawn: Continuum) -> bool:
+    a, b, f, plane = (np.array(part, float) for part in (drawn.a, drawn.b, drawn.f, drawn.plane))
+    cells = a.shape[-1]
+    fit = a.shape[1:] == f.shape[1:] == (cells,) and b.shape[1:] == (cells, cells)
+    few = cells <= MOST_CELLS and max(len(a), len(f)) <= MOST_STEPS and len(b) <= MOST_KERNELS
+    return fit and few and 0 not in (cells, len(a), len(b), len(f)) and plane.shape in ((0,), (SIDE, SIDE))
 
 
 def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any, **more: Any) -> EvaluationRecord:

@@ -61,7 +61,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
                 place = state
                 for folder in folders:
                     place = place[folder]
-                place[name] = file.get_tensor(key)
+                # Sums depend in their last bit on where a tensor lies: in the file at any address, a new one at 64 n.
+                place[name] = file.get_tensor(key).clone()
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
     return state

@@ -122,13 +122,13 @@ def test_a_state_drawn_by_hand(serve, open_page) -> None:
     page.wait_for_function("location.search.includes('state_values')")
     start = "[...(document.querySelectorAll('.bsqh-live-plot')[1]?._fullData?.[0].y ?? [])]"
     page.wait_for_function(f"{start}[31] > 1 && {start}[95] < -1")
-    numbers = page.get_by_role("textbox", name="Values").input_value()
-    assert len(numbers.split()) == 33
+    field = page.get_by_role("textbox", name="Values")
+    expect(field).to_have_value(re.compile(r"^(\S+ ){32}\S+$"))
+    numbers = field.input_value()
 
     page.reload()
     page.wait_for_function(f"{start}[31] > 1 && {start}[95] < -1")
-    field = page.get_by_role("textbox", name="Values")
-    assert field.input_value() == numbers
+    expect(field).to_have_value(numbers)
     field.fill("0 1 0")  # the way of the keyboard
     field.press("Enter")
     page.wait_for_function(f"{start}[63] > 0.9 && {start}[127] < 0.1")

@@ -97,8 +97,9 @@ def test_one_seed_none_and_gaps() -> None:
 @pytest.mark.parametrize("x", AXES)
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_figures_are_json_and_contestants_are_told_apart_twice(quantity, x) -> None:
-    run = make_history(np.linspace(5, 1, 40), rejected=1, evaluations=[evaluation(k, k / 50) for k in range(5, 41, 5)])
-    other = make_history(np.linspace(5, 2, 30), 2.0, evaluations=[evaluation(k, k / 60) for k in range(5, 31, 5)])
+    first, second = [evaluation(k, k / 50) for k in range(5, 41, 5)], [evaluation(k, k / 60) for k in range(5, 31, 5)]
+    run = make_history(np.linspace(5, 1, 40), rejected=1, evaluations=first, admissible="box")
+    other = make_history(np.linspace(5, 2, 30), 2.0, evaluations=second, admissible="box")
     entries = [entry("A", run, other), *(entry(str(i), run) for i in range(29))]
     figure = figures.comparison_figure(entries, quantity, x)
     json.dumps(figure, allow_nan=False)
@@ -113,13 +114,16 @@ def test_figures_are_json_and_contestants_are_told_apart_twice(quantity, x) -> N
     for t in figure["data"]:
         assert len(unpack(t["x"])) == len(unpack(t["y"])) > 0
         assert np.isfinite(unpack(t["y"])).all()
+        assert quantity != "flips" or set(unpack(t["y"])) == {5}
     assert "40 iterations" in describe_comparison(entries, quantity)
 
 
 def test_a_contestant_looks_the_same_everywhere() -> None:
     entries = contestants()
     entries[0], entries[2] = entries[2], entries[0]  # the first one has nothing to show yet
-    shown = [figures.comparison_figure(entries, quantity, "iteration") for quantity in QUANTITIES]
+    figures_of = {quantity: figures.comparison_figure(entries, quantity, "iteration") for quantity in QUANTITIES}
+    assert not figures_of.pop("flips")["data"], "their weights are real"
+    shown = [*figures_of.values()]
     colors = [{t["uid"]: t["line"]["color"] for t in figure["data"]} for figure in shown]
     assert colors[0] == {"1 band": colors[0]["1"], "1": colors[0]["1"], "2": colors[0]["2"]}
     assert all(own[uid] == colors[0][uid] for own in colors for uid in own)

@@ -76,7 +76,7 @@ def configs(draw: st.DrawFn) -> RunConfig:
             seed=st.integers(0, 2**63 - 1),
             device=st.sampled_from([d for d in DEVICES if d != "mps"]),
             dtype=st.sampled_from(DTYPES),
-            class_weights=st.just(False) if profiles else st.booleans(),
+            class_weights=st.just(False) if profiles or method.network else st.booleans(),
         )
     )
     return RunConfig(**found | own)
@@ -149,6 +149,10 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({**suiting("lm19-msa"), "penalty": "none", "bound_b": None}, "give bound_a and bound_b."),
         ({**suiting("lm19-sqh"), "penalty": "none", "loss": "cross-entropy"}, "choose logistic-squares."),
         ({**suiting("lm19-pam"), "penalty": "none", "network": "mlp"}, "PAM trains the network selection alone"),
+        (
+            {**suiting("lm19-pam"), "penalty": "none", "class_weights": True},
+            "PAM weighs all classes alike: turn this off.",
+        ),
         ({**suiting("lm19-pam"), "alpha": 0.5}, "PAM needs a smooth objective"),
         ({**suiting("lm19-pam"), "penalty": "none", "batch_size": 5}, "PAM needs the whole training set"),
         ({"weights": "ternery"}, "weights must be one of real, binary, ternary, not 'ternery'."),

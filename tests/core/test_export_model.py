@@ -226,6 +226,20 @@ def test_every_network_has_a_graph_of_standard_operators(name: str, classes: int
     assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
+def test_a_network_without_classes_gives_its_state(tmp_path: Path) -> None:
+    settings = {"dataset": "profiles", "network": "selection", "loss": "mean-square", "penalty": "none", "widths": (7,)}
+    uid = train(tmp_path, RunConfig(**settings, method="lm19-pam", iterations=3, device="cpu"))
+    store = Store(tmp_path)
+    run = store.run(uid)
+    network, shape = trained_network(store, run)
+    assert shape == (64, 1, 1, 7)
+    assert network(torch.zeros(shape)).shape == (64, 7)
+    content, difference = onnx_bytes(store, run)
+    assert difference < 1e-5
+    assert {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}["output"] == "f(T), (N, M)"
+    store.close()
+
+
 def test_images_of_another_size_when_the_file_is_gone(tmp_path: Path) -> None:
     size = (30, 24)
     images = np.random.default_rng(0).integers(0, 255, (40, *size, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The selection network is LM19's: states, J and L² gradients of the learning problem, in units that are those of L²."""
+"""The selection network is LM19's: states, J and gradients of the learning problem, in units that are those of L²."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bsqh_core import Dataset, build_solver
+from bsqh_core import Dataset, RunConfig, build_solver
 from bsqh_core.networks import build_network
 from bsqh_core.objective import Objective
 from bsqh_core.residual import CellMeans

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from bsqh_core import Outcome, RunConfig
 from bsqh_core.errors import UserError
 from bsqh_core.lanes import Lanes
 from bsqh_core.objective import Objective
 from bsqh_core.store import Store
+from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 from helpers import TINY, Child, records_of, train, wait_until
 
 BATCH_NORM = {"network": "modified-lenet", "iterations": 16}
@@ -143,6 +145,17 @@ def test_an_interruption_before_the_first_resume_state_begins_anew(unbroken, tmp
     store.checkpoint_path(run).unlink()
     store.close()
     assert records_of(tmp_path, train(tmp_path, run)) == unbroken(config)
+
+
+def test_tensors_of_a_resume_state_lie_where_new_ones_do(tmp_path: Path) -> None:
+    """Elsewhere in memory a sum may differ in its last bit, and then a resumed run is another one."""
+    state = {
+        f"{n}": torch.ones(n, dtype=dtype) for n, dtype in ((1, torch.int8), (3, torch.float32), (5, torch.float64))
+    }
+    save_checkpoint(tmp_path / "state", {"strategy": state})
+    found = load_checkpoint(tmp_path / "state")["strategy"]
+    assert [found[name].data_ptr() % 64 for name in state] == [0, 0, 0]
+    assert all(torch.equal(found[name], value) for name, value in state.items())
 
 
 def test_a_lost_resume_state_is_said_and_costs_no_record(tmp_path: Path) -> None:
