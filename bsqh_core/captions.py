@@ -20,6 +20,7 @@ from bsqh_core.comparison import (
 )
 from bsqh_core.config import RunConfig
 from bsqh_core.history import History
+from bsqh_core.methods import METHODS
 from bsqh_core.records import Continuum, EvaluationRecord, Histogram
 
 FigureKind = Literal["loss", "epsilon", "flips", "sparsity", "accuracy", "gain", "histogram"]
@@ -46,15 +47,15 @@ _QUANTITIES: dict[Quantity, tuple[str, int | None]] = {
 
 
 def approximates(history: History) -> bool:
-    """Whether the run's method is one of successive approximations."""
-    return "threshold" in history.method.settings
+    """Whether the run's method is one of successive approximations, which choose no ε."""
+    return "threshold" in history.method.settings or history.method is METHODS["lm19-msa"]
 
 
 def figure_kinds(history: History) -> list[FigureKind]:
     """Which figures a run has, in their order.
 
-    In methods of successive approximations ε is a consequence of the moving average, not a choice: what flips says
-    more. Binary weights have no zeros. Runs of older versions were evaluated without histograms.
+    In methods of successive approximations ε is a consequence of the moving average, if there is one, not a choice:
+    what flips says more. Binary weights have no zeros. Runs of older versions were evaluated without histograms.
     """
     approximations = approximates(history)
     second: FigureKind = "flips" if approximations else "epsilon"
@@ -123,7 +124,7 @@ def _loss(history: History, n: int, after: str) -> str:
 def _epsilon(history: History, n: int, after: str) -> str:
     eps = history.column("eps")[:n]
     if not history.method.line_search:
-        return f"ε, here the inverse of the learning rate, is {eps[-1]:.3g} after {after}."
+        return f"ε, here the inverse of the step length, is {eps[-1]:.3g} after {after}."
     return (
         f"Accepted augmentation weight ε is {eps[-1]:.3g} after {after}, between {eps.min():.3g} and {eps.max():.3g} "
         f"so far; trials rejected: {history.column('line_search_total')[n - 1]:,.0f}."
@@ -205,7 +206,12 @@ _SENTENCES: dict[FigureKind, Callable[[History, int, str], str]] = {
 
 
 def why_unsettled(config: RunConfig) -> str:
-    """Why a run of the basic MSA without a threshold does not settle, and what cures it; of other runs nothing."""
+    """Why a run of a basic MSA does not settle, and what cures it; of other runs nothing."""
+    if config.method == "lm19-msa":
+        return (
+            "Near a target within reach it does not settle: the costate falls to 0 and turns its sign, and with it the "
+            "controls jump to the other limit (LM19 4.2). SQH takes ε/2 ‖Δ‖² away from H, and settles."
+        )
     if config.method != "msa" or config.threshold:
         return ""
     return (

@@ -48,7 +48,7 @@ class IterationRecord:
     eps_hat, eps : float
         First guess ε̂_k and accepted augmentation weight ε_k = μ^j ε̂_k.
     line_search_steps : int
-        j: the number of rejected trials.
+        j: the number of rejected trials; of PAM, its sweeps beyond two.
     trials : tuple[Trial, ...]
         Every candidate in the order tried.
     step_norm : float

@@ -76,7 +76,7 @@ def _header(run: StoredRun) -> None:
     facts = [f"{data.training_images:,} training images", data.edition] if data else []
     st.caption(plain(" · ".join(filter(None, [describe(run.config), *facts]))))
     if data and data.synthetic:
-        st.badge("synthetic data: computed images, not patients", icon=":material/science:", color="orange")
+        st.badge("synthetic data: computed, not measured", icon=":material/science:", color="orange")
     if run.note:
         st.text(run.note)
 

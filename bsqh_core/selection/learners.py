@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ class LearningRecord:
         descent, 0 for MSA.
     trials : tuple[Trial, ...]
         Every candidate, if the method has a line search; their step norms are ‖Δ‖ in L².
+    further : int
+        Sweeps through the network beyond one, and one for each trial or for the new J: those inside PAM.
     gain : float
         MSA and SQH: by how much the step increases ∫ H dt, Tikhonov's part included and the augmentation not, along
         the old states and costates. Else NaN.
@@ -59,6 +61,7 @@ class LearningRecord:
     flipped: float
     eps: float
     trials: tuple[Trial, ...]
+    further: int
     gain: float
     seconds: float
 
@@ -75,6 +78,7 @@ class Step(NamedTuple):
     cost: Cost
     eps: float = 0.0
     trials: tuple[Trial, ...] = ()
+    further: int = 0
     gain: float = math.nan
 
 
@@ -95,6 +99,8 @@ class Learner(Iterator[LearningRecord]):
         Time spent in them.
     ending : Ending | None
         Why it cannot go on; None if it can.
+    before_trial : callable
+        Called before each trial, of which an iteration may have many; what it raises ends the iteration.
     """
 
     def __init__(self, problem: LearningProblem, start: Controls) -> None:
@@ -102,6 +108,7 @@ class Learner(Iterator[LearningRecord]):
         self.cost = cost(problem, self.controls)
         self.iteration, self.seconds = 0, 0.0
         self.ending: Ending | None = None
+        self.before_trial: Callable[[], None] = lambda: None
 
     def __next__(self) -> LearningRecord:
         if self.ending is not None:
@@ -141,6 +148,7 @@ class Learner(Iterator[LearningRecord]):
             math.nan if box is None else box.flipped(old, new),
             step.eps,
             step.trials,
+            step.further,
             step.gain,
             self.seconds,
         )
@@ -190,18 +198,19 @@ class LineSearch(Learner):
         trials: list[Trial] = []
         eps = self._strategy.eps_hat
         while eps <= EPS_MAX:
+            self.before_trial()
             new = self._trial(swept, slope, eps)
             tried, length = cost(self.problem, new), math.hypot(*self.problem.norms(difference(new, self.controls)))
             accepted = sufficient_decrease(tried.J, self.cost.J, length**2, self._eta(eps))
             trials.append(Trial(eps, tried.J, length, accepted))
             if accepted:
                 self._strategy.update(eps, len(trials) - 1)
-                return Step(new, tried, eps, tuple(trials), self._gain(swept, new))
+                return Step(new, tried, eps, tuple(trials), gain=self._gain(swept, new))
             eps *= self.mu
         self.ending = Ending(
             Outcome.STALLED, f"No step decreases J = {self.cost.J:.6g} enough, even at ε = {eps / self.mu:.1g}."
         )
-        return Step(self.controls, self.cost, eps / self.mu, tuple(trials), self._gain(swept, self.controls))
+        return Step(self.controls, self.cost, eps / self.mu, tuple(trials), gain=self._gain(swept, self.controls))
 
 
 class GradientDescent(LineSearch):

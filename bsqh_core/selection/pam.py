@@ -59,13 +59,15 @@ class PAM(Learner):
     def __init__(self, problem: LearningProblem, start: Controls, step: float = 1.0, inner: int = 50) -> None:
         super().__init__(problem, start)
         self.step, self.inner = step, inner
+        self._sweeps = 0
 
     def _iterate(self) -> Step:
         controls, reached = self.controls, self.cost
+        self._sweeps = 0
         for names in BLOCKS:
             if all(getattr(controls, name).numel() for name in names):
                 controls, reached = self._minimised(controls, names)
-        return Step(controls, reached, 1 / self.step)
+        return Step(controls, reached, 1 / self.step, further=self._sweeps - 2)
 
     def _minimised(self, old: Controls, names: tuple[str, ...]) -> tuple[Controls, Cost]:
         """The controls with one block moved, and their cost."""
@@ -87,6 +89,8 @@ class PAM(Learner):
         return at.controls, at.cost
 
     def _point(self, controls: Controls, old: Controls, names: tuple[str, ...]) -> Point:
+        self.before_trial()
+        self._sweeps += 1
         swept, change = sweep(self.problem, controls), difference(controls, old)
         found = cost(self.problem, controls, swept.f[-1])
         weights = [float(name in names) for name in Controls._fields]

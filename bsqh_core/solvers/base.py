@@ -50,6 +50,8 @@ class Step(NamedTuple):
         |||Δu|||; 0 if no trial was accepted.
     trials : tuple[Trial, ...]
         Every candidate, if the method has a line search.
+    further : int
+        Forward sweeps beyond those that `METHODS` declares and those of rejected trials.
     flips, gain, largest_wrong
         As `flips_by_layer`, `gain` and `largest_wrong` of `IterationRecord`.
     """
@@ -60,6 +62,7 @@ class Step(NamedTuple):
     eps: float
     step_norm: float
     trials: tuple[Trial, ...] = ()
+    further: int = 0
     flips: tuple[int, ...] = ()
     gain: float = math.nan
     largest_wrong: float = math.nan
@@ -153,7 +156,7 @@ class Solver(ABC):
             penalty=step.after.penalty,
             eps_hat=step.eps_hat,
             eps=step.eps,
-            line_search_steps=sum(not trial.accepted for trial in step.trials),
+            line_search_steps=sum(not trial.accepted for trial in step.trials) + step.further,
             trials=step.trials,
             step_norm=step.step_norm,
             nonzeros_by_layer=self.controls.nonzeros(),

@@ -61,6 +61,7 @@ class SelectionSolver(Solver):
         head = problem.terminal.start
         self._resting = float(problem.terminal.value(problem.f_I, *head))
         self.learner = _LEARNERS[config.method](config, problem, self._controls(problem))
+        self.learner.before_trial = self._refuse_if_stopping
 
     def _problem(self, data: Split) -> LearningProblem:
         f_I = self.network.layers[0].f(data.x).double().cpu()
@@ -96,6 +97,7 @@ class SelectionSolver(Solver):
             record.eps,
             sum(norms),
             record.trials,
+            record.further,
             gain=record.gain,
         )
 

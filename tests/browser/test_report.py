@@ -131,7 +131,7 @@ def test_names_of_classes_and_layers_are_text(open_report, tmp_path: Path) -> No
         page, heard = open_report(chosen, of=store)
         assert heard == []
         assert page.locator("main img").count() == page.locator("main a").count() == 0
-        assert page.get_by_text("Synthetic data: computed images, not patients").is_visible()
+        assert page.get_by_text("Synthetic data: computed, not measured").is_visible()
         assert page.get_by_text("Not finished").is_visible()
     for run in runs[:2]:
         page, heard = open_report([run], of=store, charts=0)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bsqh_core import Dataset, Outcome, RunConfig
+from bsqh_core import Dataset, Outcome, RunConfig, methods
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.residual import L2Linear
-from bsqh_core.selection import MSA, PAM, SQH, GradientDescent, Learner
+from bsqh_core.selection import MSA, PAM, SQH, GradientDescent, Learner, learning
 from bsqh_core.session import Control, drive
-from bsqh_core.solvers import Solver
+from bsqh_core.solvers import RunEnded, Solver
 from bsqh_core.solvers.selection import SelectionSolver
 from bsqh_core.store.checkpoints import load_checkpoint, save_checkpoint
 from selection_networks import CONFIG, PROFILES, affines, controls_of, learning_problem, normal, solver_of
@@ -66,7 +66,7 @@ def test_its_records_are_those_of_the_bare_learner(config: RunConfig, dataset: D
         parts = (mine.iteration, mine.J, mine.J_before, mine.loss, mine.penalty, mine.eps, mine.trials)
         assert parts == (k, theirs.J, theirs.J_before, theirs.terminal, theirs.tikhonov, theirs.eps, theirs.trials)
         assert mine.eps_hat == (theirs.trials[0].eps if theirs.trials else theirs.eps)
-        assert mine.line_search_steps == theirs.rejections
+        assert mine.line_search_steps == theirs.rejections + theirs.further
         assert mine.gain == theirs.gain or math.isnan(mine.gain) == math.isnan(theirs.gain)
         assert mine.step_norm == pytest.approx(theirs.step_a + theirs.step_b + theirs.step_head, rel=1e-15)
         for found, wanted in zip(controls_of(solver), learner.controls[:2], strict=True):
@@ -227,3 +227,17 @@ class TestBSQHInABox:
 
 def test_penalties_in_a_box_are_convex() -> None:
     assert {*PENALTIES} == {"none", "l0", "elastic-net"}, "a new one needs its word in `conflicts._of_box`"
+
+
+def test_all_sweeps_of_pam_are_counted_and_stop_reaches_it_between_them(dataset: Dataset) -> None:
+    solver, sweeps = solver_of(config_of("lm19-pam"), dataset), []
+    through = learning.states
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "states", lambda *arguments: (sweeps.append(1), through(*arguments))[1])
+        record = solver.step()
+    assert methods.METHODS["lm19-pam"].forward_passes + record.line_search_steps == len(sweeps) > 10
+    before = solver.controls.flat.clone()
+    solver.should_stop = lambda: True
+    with pytest.raises(RunEnded, match="Stopped after 1 iterations"):
+        solver.step()
+    assert torch.equal(solver.controls.flat, before)
