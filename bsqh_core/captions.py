@@ -61,7 +61,7 @@ def figure_kinds(history: History) -> list[FigureKind]:
     second: FigureKind = "flips" if approximations else "epsilon"
     kinds: list[FigureKind] = ["loss", second]
     kinds += ["sparsity"] * (history.admissible != "binary")
-    kinds += ["accuracy"]
+    kinds += ["accuracy"] * (not history.classless)
     kinds += ["gain"] if approximations else ["flips"] * history.constrained
     return kinds + ["histogram"] * (not history.evaluations or history.last_histograms() is not None)
 
@@ -155,7 +155,8 @@ def _accuracy(history: History, n: int, after: str) -> str:
 
 def _flips(history: History, n: int, after: str) -> str:
     total, last = history.total_flipped()[:n], history.flipped()[n - 1]
-    text = f"In the last of {after} {_percent(total[-1])} of the weights changed, {_percent(total[0])} in the first one"
+    did = "jumped from one limit to the other" if history.admissible == "box" else "changed"
+    text = f"In the last of {after} {_percent(total[-1])} of the weights {did}, {_percent(total[0])} in the first one"
     if len(last) < 2 or not last.any():
         return f"{text}."
     low, high = int(last.argmin()), int(last.argmax())
@@ -169,10 +170,8 @@ def _percent(value: float) -> str:
 
 def _gain(history: History, n: int, after: str) -> str:
     gain, wrong = (history.column(name)[n - 1] for name in ("gain", "largest_wrong"))
-    return (
-        f"After {after} a step adds {gain:.3g} to the Hamiltonian, "
-        f"and the largest entry of M̄ whose sign is not that of its weight is {wrong:.3g}."
-    )
+    averaged = f", and the largest entry of M̄ whose sign is not that of its weight is {wrong:.3g}"
+    return f"After {after} a step adds {gain:.3g} to the Hamiltonian{'' if np.isnan(wrong) else averaged}."
 
 
 def _histogram(history: History, n: int, after: str) -> str:

@@ -226,7 +226,7 @@ class RunConfig:
         float,
         1e-9,
         "η",
-        "Decrease demanded: J(w) − J(u) ≤ −η |||w − u||| (HB25 7.1).",
+        "Decrease demanded: J(w) − J(u) ≤ −η |||w − u||| (HB25 7.1); of lm19-sqh −η ‖w − u‖² in L².",
         formula=r"J(w) - J(u) \le -\eta \sum_l \|w_l-u_l\|_2",
         above=0,
     )

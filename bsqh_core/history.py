@@ -169,9 +169,14 @@ class History:
         """The last evaluation that has histograms."""
         return next((e for e in reversed(list(self.evaluations)) if e.histograms), None)
 
+    @property
+    def classless(self) -> bool:
+        """Whether the data have no classes, as far as evaluations tell."""
+        return any(e.split == "training" for e in self.evaluations[:1])
+
     def last_continuum(self) -> EvaluationRecord | None:
         """The last evaluation that has pictures of a selection network."""
-        return next((e for e in reversed(list(self.evaluations)) if e.continuum is not None), None)
+        return next((e for e in reversed(list(self.evaluations)) if e.continuum), None)
 
     def evaluated(self, split: str) -> list[EvaluationRecord]:
         """Evaluations of one split, oldest first."""

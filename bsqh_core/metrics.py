@@ -74,7 +74,8 @@ def evaluate(solver: Solver) -> list[EvaluationRecord]:
             found = [_evaluate(solver, "training", solver.dataset.train, full)]
         if has_histograms(solver.iteration, solver.config):
             drawn, continuum = histograms(solver), continuum_of(solver)
-            found[:1] = [replace(record, histograms=drawn, continuum=continuum) for record in found[:1]]
+            text = "" if continuum is None else continuum.to_json()
+            found[:1] = [replace(record, histograms=drawn, continuum=text) for record in found[:1]]
         return found
 
 
@@ -118,7 +119,7 @@ def histograms(solver: Solver) -> tuple[Histogram, ...]:
 
 
 def continuum_of(solver: Solver) -> Continuum | None:
-    """What there is to draw of a selection network, at its present parameters; None of other networks."""
+    """What there is to draw of a selection network, at its present parameters; None of others, or if it overflows."""
     layers = [layer for layer in solver.network.layers if isinstance(layer.affine, L2Linear) and layer.affine.carries]
     if not layers:
         return None
@@ -129,6 +130,8 @@ def continuum_of(solver: Solver) -> Continuum | None:
             x = layer.affine(layer.f(x))
         if len(states) == len(layers):  # without a head, f(T) is what the network gives
             states.append(solver.network.readout(x)[0])
+    if not torch.stack(states).isfinite().all():
+        return None
     b, a = (torch.stack(parts) for parts in zip(*(layer.affine.natural for layer in layers), strict=True))
     cells, kernels = _chosen(a.shape[1], MOST_CELLS), _chosen(len(b), MOST_KERNELS)
     return Continuum(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class Trial:
     J : float
         Mini-batch objective J_Bk(w) at the candidate; may be non-finite.
     step_norm : float
-        |||w − u||| = Σ_l ‖w_l − u_l‖₂.
+        |||w − u||| = Σ_l ‖w_l − u_l‖₂; of LM19's methods ‖w − u‖ in L².
     accepted : bool
         Whether J_Bk(w) − J_Bk(u) ≤ −η |||w − u||| (HB25 7.1).
     """
@@ -60,10 +62,11 @@ class IterationRecord:
         Time spent in training iterations since the run began, in seconds; evaluation,
         storage and drawing are not in it.
     flips_by_layer : tuple[int, ...]
-        Discrete weights: how many entries of each counted layer have changed; else empty.
+        Discrete weights: how many entries of each counted layer have changed. In a box: how many have jumped from one
+        limit to the other. Else empty.
     gain : float
-        Discrete weights: by how much their changes increase the Hamiltonian that they maximise, penalty included and
-        augmentation not: that of the moving average, if there is one, else that of the batch. Else NaN.
+        Discrete weights, lm19-msa and lm19-sqh: by how much a step increases the Hamiltonian that it maximises, penalty
+        included and augmentation not: that of the moving average, if there is one, else that of the batch. Else NaN.
     largest_wrong : float
         Methods with a moving average M̄ of p xᵀ: its largest entry, in absolute value, whose sign is not that of its
         weight, before the step; the maximum over layers. Else NaN.
@@ -128,6 +131,26 @@ class Continuum:
     f: tuple[tuple[float, ...], ...]
     plane: tuple[tuple[float, ...], ...] = ()
 
+    def to_json(self) -> str:
+        """As JSON: what records carry, which takes a tenth of the memory."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Continuum:
+        """What `to_json` wrote.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If it did not.
+        """
+        facts = json.loads(text)
+
+        def rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
+            return tuple(tuple(map(float, row)) for row in matrix)
+
+        return cls(rows(facts["a"]), tuple(map(rows, facts["b"])), rows(facts["f"]), rows(facts["plane"]))
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
@@ -154,8 +177,8 @@ class EvaluationRecord:
     histograms : tuple[Histogram, ...]
         Of each counted layer, in network order; empty if another split was evaluated before at the same parameters,
         and in long runs at most evaluations (`metrics.has_histograms`).
-    continuum : Continuum | None
-        Of a selection network, where there are histograms.
+    continuum : str
+        Of a selection network, where there are histograms and all of it is finite: a `Continuum` as JSON; else empty.
     """
 
     iteration: int
@@ -168,7 +191,7 @@ class EvaluationRecord:
     sparsity_by_layer: tuple[float, ...]
     full_objective: float | None = None
     histograms: tuple[Histogram, ...] = ()
-    continuum: Continuum | None = None
+    continuum: str = ""
 
 
 class Outcome(StrEnum):

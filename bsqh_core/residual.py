@@ -26,12 +26,16 @@ class CellMeans(nn.Module):
     def __init__(self, channels: int, size: tuple[int, int], cells: int) -> None:
         super().__init__()
         rows = 1 if size[0] == 1 else max(i for i in range(1, math.isqrt(cells) + 1) if cells % i == 0)
-        pixels = size[0] * size[1]
-        means = fn.adaptive_avg_pool2d(torch.eye(pixels).view(pixels, 1, *size), (rows, cells // rows)).flatten(1)
+        means = torch.kron(*(_means(n, k) for n, k in zip(size, (rows, cells // rows), strict=True)))
         self.register_buffer("matrix", means.repeat(channels, 1) / channels, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.matrix
+
+
+def _means(n: int, k: int) -> Tensor:
+    """The matrix (n, k) that resamples n numbers to k."""
+    return fn.adaptive_avg_pool1d(torch.eye(n), k)
 
 
 class EulerStep(nn.Module):
@@ -79,7 +83,7 @@ class L2Linear(nn.Module):
     @property
     def natural(self) -> tuple[Tensor, Tensor]:
         """k, (out, M), and v, (out,), as they are in the equations; float64, on the CPU."""
-        k, v = (parameter.detach().double().cpu() for parameter in (self.weight, self.bias))
+        k, v = (parameter.detach().cpu().double() for parameter in (self.weight, self.bias))
         return k / math.sqrt(self.measures[0]), v / math.sqrt(self.measures[1])
 
     def store(self, k: Tensor, v: Tensor) -> None:

@@ -32,12 +32,12 @@ def train(*arguments: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def test_table_2_with_omega_5_at_iteration_75() -> None:
-    result = train("--preset", "table2-omega5", "--iterations", "75", "--evaluate-every", "75")
+def test_table_2_with_omega_5_at_iteration_50() -> None:
+    result = train("--preset", "table2-omega5", "--iterations", "50", "--evaluate-every", "50")
     assert result["parameters"] == 44_426
-    assert result["accuracy"] == pytest.approx(0.972, abs=0.007)
-    assert result["sparsity"] == pytest.approx(28.7, abs=6)
-    assert 1 <= result["line_search_steps"] / 75 <= 1.15
+    assert result["accuracy"] == pytest.approx(0.954, abs=0.01)
+    assert result["sparsity"] == pytest.approx(24.4, abs=5)
+    assert 1 <= result["line_search_steps"] / 50 <= 1.2
 
 
 def test_sqh_rejects_twice_as_many_trials() -> None:

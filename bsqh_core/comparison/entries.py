@@ -89,6 +89,10 @@ def _words(config: RunConfig, name: str) -> str:
     match name:
         case "learning_rate" if config.learning_rate is None:
             return "usual learning rate"
+        case "bound_a" | "bound_b" if value is None:
+            return f"no limit of {name[-1]}"
+        case "initial" | "target" | "activation":
+            return f"{RunConfig.spec(name).symbol} = {value}"
         case "rho_start" if value is None:
             return "constant ρ"
         case "decay":

@@ -12,15 +12,15 @@ from bsqh_core import captions, figures
 from bsqh_core.config import RunConfig
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.datasets import load_dataset
-from bsqh_core.datasets.profiles import load_profiles
+from bsqh_core.datasets.points import POINT_SETS
 from bsqh_core.figures import Figure
 from bsqh_core.history import History
 from bsqh_core.records import Continuum
+from bsqh_core.solvers import prepare_dataset
 from bsqh_core.titles import plain
 
 _FIELDS = {"f(y, T)": "f", "a(y, t)": "a", "b(y, z, t)": "b", "f(y, t)": "f"}
 _PLANE = {"classes": "plane"}
-_CELLS = 128
 
 
 class Learnt(NamedTuple):
@@ -35,14 +35,15 @@ class Learnt(NamedTuple):
 def continuum_view(runs: Sequence[tuple[str, RunConfig, History | None]], key: str) -> None:
     """Show what runs by this name have learnt, of those that train a selection network and have come to something."""
     latest = [(label, config, history and history.last_continuum()) for label, config, history in runs]
-    found = [Learnt(label, config, e.iteration, e.continuum) for label, config, e in latest if e and e.continuum]
+    found = [Learnt(label, config, e.iteration, Continuum.from_json(e.continuum)) for label, config, e in latest if e]
     if not found:
         return
     st.markdown("##### What has been learnt")
-    fields = [*(_PLANE if all(learnt.continuum.plane for learnt in found) else ()), *_FIELDS]
+    on_plane = all(learnt.continuum.plane and learnt.config.dataset in POINT_SETS for learnt in found)
+    fields = [*(_PLANE if on_plane else ()), *_FIELDS]
     field = st.segmented_control("Shown", fields, required=True, default=fields[0], key=f"continuum_{key}") or fields[0]
     if field == "f(y, T)":
-        target = _target(found[0].config)
+        target = _target([learnt.config for learnt in found])
         figure = figures.arrival_figure([(learnt.label, learnt.continuum) for learnt in found], target)
         live_plot(figure, key=f"arrival_{key}", alt=captions.describe_arrival(found[0].continuum, target), height=340)
         st.caption(f"{_after(found)} f(y, T) of the first sample, and what it was at t = 0.")
@@ -80,8 +81,10 @@ def _after(found: Sequence[Learnt]) -> str:
     return f"After {said} iterations."
 
 
-def _target(config: RunConfig) -> np.ndarray | None:
-    """The target of a run, if it has one, (cells,)."""
-    if config.dataset != "profiles":
+def _target(configs: Sequence[RunConfig]) -> np.ndarray | None:
+    """The target that these runs have in common, if they have one, (M,)."""
+    first = configs[0]
+    if first.dataset != "profiles" or len({(c.dataset, c.initial, c.target) for c in configs}) > 1:
         return None
-    return load_profiles(config.initial, config.target, _CELLS).train.y[0].numpy()
+    # On the cells of the run, where its formulas are known to be finite.
+    return prepare_dataset(first).train.y[0].double().cpu().numpy()

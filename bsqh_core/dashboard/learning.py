@@ -61,7 +61,8 @@ def fill_form(race: Sequence[StoredRun]) -> None:
         methods = [run.config.method for run in race]
         state |= {name: getattr(config, name) for name in (*_NUMBERS, "activation", "initial", "target")}
         state |= {"widths": (config.widths or (_NUMBERS["widths"][1],))[0], "task": _task_of(config)}
-        state |= {"rho": config.rho / 2 if config.penalty != "none" else 0.0} | {m: m in methods for m in LEARNERS}
+        state |= {"rho": config.alpha * config.rho / 2 if config.penalty != "none" else 0.0}
+        state |= {name: name in methods for name in LEARNERS}
     for name, value in state.items():
         st.session_state[_key(name)] = value
 
@@ -72,7 +73,8 @@ def _task_of(config: RunConfig) -> str:
     def told(settings: dict[str, Any]) -> bool:
         return all(getattr(config, name) == value for name, value in ({"dataset": "profiles"} | settings).items())
 
-    return next((title for title, settings in TASKS.items() if title != _OWN and told(settings)), _OWN)
+    fitting = (title for title, settings in TASKS.items() if title != _OWN and told(settings))
+    return next(fitting, _OWN if config.dataset == "profiles" else next(iter(TASKS)))
 
 
 def learning_form() -> None:

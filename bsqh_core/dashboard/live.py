@@ -34,8 +34,8 @@ _HELP = {
     "J": r"Objective on the batch: $J = L + \rho \sum_l R(u_l)$.",
     "sparsity": r"Share of parameters that are zero: $Sp = 100\,(1 - \sum_l \|u_l\|_0 / \sum_l \dim U_l)$.",
     "nonzeros": "Parameters that are not zero.",
-    "line search": r"Line-search steps: rejected trials so far, $\sum_k j_k$.",
-    "flips": "Share of the weights that changed in the last iteration.",
+    "line search": r"Line-search steps: rejected trials so far, $\sum_k j_k$; of PAM, sweeps inside.",
+    "flips": "Share of the weights that changed in the last iteration; in a box, that jumped from limit to limit.",
 }
 _X_TITLES: dict[XAxis, str] = {
     "iteration": "iteration",
@@ -163,8 +163,9 @@ def tiles(history: History, remark: str) -> None:
         else (None, None, None)
     )
     with st.container(horizontal=True, gap="xsmall"):
-        _tile("Accuracy", [e.accuracy for e in evaluations], "{:.2%}", where, _HELP["accuracy"])
-        _tile("AUC", [e.auc for e in evaluations], "{:.4f}", where, _HELP["auc"])
+        if not history.classless:
+            _tile("Accuracy", [e.accuracy for e in evaluations], "{:.2%}", where, _HELP["accuracy"])
+            _tile("AUC", [e.auc for e in evaluations], "{:.4f}", where, _HELP["auc"])
         _tile("J", J, "{:#.3g}", loss_note, _HELP["J"])
         _tile("Sparsity", sparsity, "{:.1f}%", penalty_note, _HELP["sparsity"])
         _tile("Non-zeros", nonzeros, "{:,.0f}", f"of {sum(history.layer_sizes):,}", f"{_HELP['nonzeros']} {remark}")

@@ -10,6 +10,9 @@ import numpy as np
 from bsqh_core.datasets.dataset import Dataset
 from bsqh_core.errors import DataError
 
+POINT_SETS = ("two-moons", "spirals")
+"""Names of the data sets."""
+
 _SIZES = {"train": 400, "validation": 200, "test": 200}
 _TURNS, _NOISE = 1.0, 0.05
 

@@ -21,7 +21,6 @@ from bsqh_core.session import summary
 from bsqh_core.store import Store, StoredRun
 from bsqh_core.store.rows import (
     REJECTED,
-    continuum_text,
     histograms_text,
     iteration_columns,
     read_evaluations,
@@ -212,7 +211,7 @@ def _evaluations(evaluations: Sequence[EvaluationRecord], layer_names: Sequence[
         columns[f"sparsity_{name}"] = pa.array([e.sparsity_by_layer[i] for e in evaluations], pa.float64())
     columns["confusion"] = pa.array([json.dumps(e.confusion) for e in evaluations], pa.string())
     columns["histograms"] = pa.array([histograms_text(e) for e in evaluations], pa.string())
-    columns["continuum"] = pa.array([continuum_text(e) for e in evaluations], pa.string())
+    columns["continuum"] = pa.array([e.continuum or None for e in evaluations], pa.string())
     return columns
 
 

@@ -47,11 +47,13 @@ def kernels_figure(b: np.ndarray, times: Sequence[float], largest: float) -> Fig
 
 
 def arrival_figure(continua: Sequence[tuple[str, Continuum]], target: np.ndarray | None) -> Figure:
-    """f(y, T) of each contestant that has come to something, f_I, and the target, if there is one, (M,)."""
+    """f(y, T) of each contestant that has come to something; f_I and the target, (M,), if they have them in common."""
     layout = _layout("y", "f(y, T)")
     layout["xaxis"]["range"] = [0, 1]
     start = np.array(continua[0][1].f[0])
-    data: list[dict[str, Any]] = [_named("start", line("f_I", pack(_middles(len(start))), start, GREY, "dot"))]
+    data: list[dict[str, Any]] = []
+    if all(continuum.f[0] == continua[0][1].f[0] for _, continuum in continua):
+        data.append(_named("start", line("f_I", pack(_middles(len(start))), start, GREY, "dot")))
     if target is not None:
         trace = line("target", pack(_middles(len(target))), target, GREY, "solid", width=7)
         data.append(_named("target", trace | {"opacity": 0.4}))

@@ -33,8 +33,11 @@ GAIN, WRONG = BLUE, VERMILLION
 
 
 def flips_figure(history: History, x: XAxis, total_seconds: float | None = None) -> Figure:
-    """Share of the discrete weights that changed in each iteration: one line for each layer, and over all of them."""
-    layout = axes(x, "weights that changed (%)", log_y=True)
+    """Share of the weights that changed in each iteration, or in a box jumped from one limit to the other.
+
+    One line for each layer, and one over all of them.
+    """
+    layout = axes(x, f"weights that {'jumped' if history.admissible == 'box' else 'changed'} (%)", log_y=True)
     n = len(history)
     if n == 0:
         return waiting(layout)
@@ -49,18 +52,19 @@ def flips_figure(history: History, x: XAxis, total_seconds: float | None = None)
 
 def gain_figure(history: History, x: XAxis, total_seconds: float | None = None) -> Figure:
     """What the flips of each iteration add to the Hamiltonian, and the largest |M̄| against the sign of its weight."""
-    layout = axes(x, "H gained, and |M̄|", log_y=True)
     n = len(history)
+    gain, wrong = (history.column(name)[:n] for name in ("gain", "largest_wrong"))
+    averages = n == 0 or not np.isnan(wrong).all()  # LM19's methods do not
+    layout = axes(x, "H gained, and |M̄|" if averages else "H gained", log_y=True)
     if n == 0:
         return waiting(layout)
-    gain, wrong = (history.column(name)[:n] for name in ("gain", "largest_wrong"))
     rows = visible_rows([gain, wrong])
     at_rows = pack(abscissa(history, n, x)[rows])
     data = [
         line("gain H(θ⁺) − H(θ)", at_rows, _positive(gain[rows]), GAIN, "solid", width=2),
         line("largest |M̄| of the wrong sign", at_rows, _positive(wrong[rows]), WRONG, "dash"),
     ]
-    return timed(data, layout, x, total_seconds or seconds_so_far(history, n))
+    return timed(data if averages else data[:1], layout, x, total_seconds or seconds_so_far(history, n))
 
 
 def histogram_figure(histograms: Sequence[Histogram], layer_names: Sequence[str]) -> Figure:

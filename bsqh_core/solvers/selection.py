@@ -62,9 +62,10 @@ class SelectionSolver(Solver):
         self._resting = float(problem.terminal.value(problem.f_I, *head))
         self.learner = _LEARNERS[config.method](config, problem, self._controls(problem))
         self.learner.before_trial = self._refuse_if_stopping
+        self._settled_down = False
 
     def _problem(self, data: Split) -> LearningProblem:
-        f_I = self.network.layers[0].f(data.x).double().cpu()
+        f_I = self.network.layers[0].f(data.x).cpu().double()
         y, config = data.y.cpu(), self.config
         terminal: Regression | Classification
         if self._head:
@@ -85,17 +86,17 @@ class SelectionSolver(Solver):
         return problem.start(torch.stack([a for _, a in natural]), torch.stack([b for b, _ in natural]))
 
     def _iterate(self, batch: Split) -> Step:
-        old, before = self.learner.controls, self.learner.cost
+        before, flat = self.learner.cost, self.controls.flat.clone()
         self._refuse_if_diverged(Value(before.terminal, before.tikhonov))
         record = next(self.learner)
         self._take_over()
-        norms = self.learner.problem.norms(Controls(*(x - y for x, y in zip(self.learner.controls, old, strict=True))))
+        self._settled_down = record.step_a == record.step_b == record.step_head == 0
         return Step(
             Value(before.terminal, before.tikhonov),
             Value(record.terminal, record.tikhonov),
             record.trials[0].eps if record.trials else record.eps,
             record.eps,
-            sum(norms),
+            0.0 if self._settled_down else float(self.controls.norm(self.controls.flat - flat)),
             record.trials,
             record.further,
             gain=record.gain,
@@ -116,7 +117,7 @@ class SelectionSolver(Solver):
             )
         if (stalled := self.learner.ending) is not None:
             return Ending(Outcome.STALLED, f"Stalled in iteration {self.iteration}: {stalled.reason}")
-        if step.step_norm == 0:
+        if self._settled_down:
             return Ending(
                 Outcome.CONVERGED, f"Converged: iteration {self.iteration} is a fixed point, no control changes."
             )

@@ -23,7 +23,6 @@ from bsqh_core.store.checkpoints import load_checkpoint
 from bsqh_core.store.listing import insert_configuration, summarise
 from bsqh_core.store.rows import (
     REJECTED,
-    continuum_of,
     histograms_of,
     insert_data,
     insert_evaluations,
@@ -204,7 +203,7 @@ def _fit(evaluation: EvaluationRecord, layers: int) -> bool:
     """Whether the histograms are none, or one of each layer with at most `BINS` bins; what is drawn can be drawn."""
     found = evaluation.histograms
     bars = len(found) in (0, layers) and all(len(h.centres) == len(h.counts) <= BINS for h in found)
-    return bars and (evaluation.continuum is None or _can_be_drawn(evaluation.continuum))
+    return bars and (not evaluation.continuum or _can_be_drawn(Continuum.from_json(evaluation.continuum)))
 
 
 def _can_be_drawn(drawn: Continuum) -> bool:
@@ -226,6 +225,6 @@ def _evaluation(iteration: Any, split: Any, full_objective: Any, confusion: Any,
         sparsity_by_layer=tuple(map(float, more.pop("sparsity_by_layer"))),
         full_objective=None if full_objective is None else float(full_objective),
         histograms=histograms_of(more.pop("histograms", ())),  # which older files do not have
-        continuum=continuum_of(more.pop("continuum", None)),
+        continuum=str(more.pop("continuum", "")),
         **{name: float(value) for name, value in more.items()},
     )

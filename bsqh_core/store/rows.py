@@ -15,7 +15,7 @@ import numpy as np
 from bsqh_core.datasets import DataFacts
 from bsqh_core.history import CONSTRAINED_SCALARS, SCALARS, row_of
 from bsqh_core.machine import Versions
-from bsqh_core.records import Continuum, EvaluationRecord, Histogram, IterationRecord
+from bsqh_core.records import EvaluationRecord, Histogram, IterationRecord
 from bsqh_core.store.schema import columns
 
 REJECTED = ("iteration", "trial", "eps", "J", "step_norm")
@@ -85,7 +85,7 @@ def insert_evaluations(connection: sqlite3.Connection, number: int, evaluations:
         [
             (
                 *(e.iteration, e.split, e.loss, e.accuracy, e.auc, e.sparsity, e.full_objective),
-                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer), histograms_text(e), continuum_text(e)),
+                *(json.dumps(e.confusion), json.dumps(e.sparsity_by_layer), histograms_text(e), e.continuum or None),
             )
             for e in evaluations
         ],
@@ -102,23 +102,6 @@ def histograms_text(evaluation: EvaluationRecord) -> str | None:
 def histograms_of(layers: Sequence[Mapping[str, Sequence[float]]]) -> tuple[Histogram, ...]:
     """The inverse, of what the JSON says."""
     return tuple(Histogram(tuple(map(float, x["centres"])), tuple(map(int, x["counts"]))) for x in layers)
-
-
-def continuum_text(evaluation: EvaluationRecord) -> str | None:
-    """What is drawn of a selection network as JSON, if the evaluation has it."""
-    drawn = evaluation.continuum
-    return None if drawn is None else json.dumps(asdict(drawn), separators=(",", ":"))
-
-
-def continuum_of(facts: Mapping[str, Any] | None) -> Continuum | None:
-    """The inverse, of what the JSON says."""
-    if not facts:
-        return None
-
-    def rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
-        return tuple(tuple(map(float, row)) for row in matrix)
-
-    return Continuum(rows(facts["a"]), tuple(map(rows, facts["b"])), rows(facts["f"]), rows(facts["plane"]))
 
 
 def read_numbers(
@@ -160,5 +143,5 @@ def _evaluation(row: sqlite3.Row) -> EvaluationRecord:
         sparsity_by_layer=tuple(json.loads(row["sparsity_by_layer"])),
         full_objective=row["full_objective"],
         histograms=histograms_of(json.loads(row["histograms"] or "[]")),
-        continuum=continuum_of(json.loads(row["continuum"] or "null")),
+        continuum=row["continuum"] or "",
     )

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from bsqh_core import RunConfig, build_solver, captions
-from bsqh_core.figures import arrival_figure, field_figure, kernels_figure, plane_figure
+from bsqh_core.comparison import labels
+from bsqh_core.figures import arrival_figure, field_figure, gain_figure, kernels_figure, plane_figure
 from bsqh_core.figures.common import unpack
+from bsqh_core.history import History
 from bsqh_core.metrics import MOST_CELLS, MOST_KERNELS, MOST_STEPS, SIDE, continuum_of
 from bsqh_core.records import PLANE, Continuum
+from bsqh_core.residual import CellMeans
+from bsqh_core.session import Control, drive
 from bsqh_core.solvers import Solver
 
 
@@ -117,10 +123,41 @@ def test_points_lie_on_the_colour_of_their_class() -> None:
 
 @pytest.mark.parametrize("dataset", ["profiles", "spirals"])
 def test_pictures_come_with_evaluations(dataset: str) -> None:
-    from bsqh_core.session import Control, drive
-
     records = list(drive(solver_of(dataset, widths=(4,), depth=2, evaluate_every=2), Control()))
     found = [record for record in records if hasattr(record, "split")]
     split = "training" if dataset == "profiles" else "validation"
-    assert [e.iteration for e in found if e.continuum is not None] == [2, 3]
-    assert all((e.continuum is not None) == (e.split == split) for e in found)
+    assert [e.iteration for e in found if e.continuum] == [2, 3]
+    assert all(bool(e.continuum) == (e.split == split) for e in found)
+
+
+def test_what_overflows_is_not_drawn() -> None:
+    solver = solver_of("profiles", widths=(4,), depth=3)
+    solver.controls.flat.fill_(float("inf"))
+    assert continuum_of(solver) is None
+
+
+def test_large_images_are_resampled_in_little_memory() -> None:
+    means = CellMeans(1, (256, 192), 32)
+    x = torch.rand(2, 1, 256, 192)
+    torch.testing.assert_close(means(x), torch.nn.functional.adaptive_avg_pool2d(x, (4, 8)).flatten(1))
+
+
+def test_a_missing_bound_has_a_name() -> None:
+    base = RunConfig(dataset="two-moons", network="selection", penalty="none")
+    bounded = replace(base, bound_a=1.0)
+    assert labels([base, bounded]) == ["bSQH, ω = 5, no limit of a", "bSQH, ω = 5, a⁺ = 1"]
+    other = replace(base, activation="relu")
+    assert labels([base, other]) == ["bSQH, ω = 5, σ = tanh", "bSQH, ω = 5, σ = relu"]
+
+
+def test_in_a_box_what_jumps_is_told() -> None:
+    solver = solver_of("profiles", widths=(4,), depth=2, method="lm19-msa", bound_a=1.0, bound_b=1.0, evaluate_every=1)
+    history = History(solver.controls.names, solver.controls.sizes, "lm19-msa", "box")
+    for record in drive(solver, Control()):
+        history.add(record)
+    assert captions.figure_kinds(history) == ["loss", "flips", "sparsity", "gain", "histogram"]
+    assert "jumped from one limit to the other" in captions.describe(history, "flips")
+    assert "M̄" not in captions.describe(history, "gain")
+    figure = gain_figure(history, "iteration")
+    assert len(figure["data"]) == 1
+    assert "M̄" not in json.dumps(figure, ensure_ascii=False)

@@ -84,3 +84,11 @@ def test_the_form_says_what_the_race_at_the_address_was() -> None:
     unknown = open_page("learning", race="nobody")
     assert "is not known here" in text(unknown)
     assert unknown.selectbox(key="learning_task").value == "Spirals", "that of the latest race"
+
+
+def test_targets_that_are_finite_on_the_cells_alone_are_drawn_there() -> None:
+    app = filled("Formulas of your own", ("lm19-descent", "bsqh"))
+    app.text_input(key="learning_target").set_value("sqrt(y - 0.05)").run()
+    app = learnt(app)
+    assert not app.exception
+    assert any(item["key"].startswith("arrival") for item in charts(app))

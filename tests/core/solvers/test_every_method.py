@@ -142,7 +142,7 @@ def test_records_are_well_formed(method: str, penalty: str, alpha: float, datase
         assert record.loss > 0
         assert min(record.eps, record.eps_hat) > 0 or config.method in ("msa", "lm19-msa"), "whose ε is 0"
         assert (record.penalty == 0) == (penalty == "none")
-        assert record.line_search_steps == sum(not trial.accepted for trial in record.trials)
+        assert (method == "lm19-pam") or record.line_search_steps == sum(not trial.accepted for trial in record.trials)
         assert not any(trial.accepted for trial in record.trials[:-1])
         if record.trials and record.trials[-1].accepted:
             assert record.J == record.trials[-1].J

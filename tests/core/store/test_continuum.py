@@ -31,7 +31,8 @@ NAN = math.nan
 
 
 def evaluated(k: int, drawn: Continuum | None) -> EvaluationRecord:
-    return EvaluationRecord(k, "training", 0.1 * k, NAN, NAN, (), 50.0, (50.0, 50.0), None, (), drawn)
+    text = drawn.to_json() if drawn else ""
+    return EvaluationRecord(k, "training", 0.1 * k, NAN, NAN, (), 50.0, (50.0, 50.0), None, (), text)
 
 
 def plain(records: list[Any]) -> list[str]:
@@ -58,7 +59,7 @@ def test_they_come_back_from_the_store(store: Store, run: StoredRun, records: li
     assert plain(history.evaluations) == plain(records)
     last = history.last_continuum()
     assert last is not None
-    assert (last.iteration, last.continuum) == (14, DRAWN)
+    assert (last.iteration, Continuum.from_json(last.continuum)) == (14, DRAWN)
 
 
 def test_they_arrive_elsewhere(store: Store, run: StoredRun, records: list[Any], tmp_path: Path) -> None:
@@ -91,7 +92,9 @@ def test_pictures_that_cannot_be_drawn_are_not_imported(
     with zipfile.ZipFile(io.BytesIO(export_run(store, run.uid))) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     facts = json.loads(contents["run.json"])
-    damage(facts["evaluations"][0]["continuum"])
+    drawn = json.loads(facts["evaluations"][0]["continuum"])
+    damage(drawn)
+    facts["evaluations"][0]["continuum"] = json.dumps(drawn)
     contents["run.json"] = json.dumps(facts).encode()
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
