@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from bsqh_core.config import RunConfig
 
 
+MOST_ENTRIES = 50_000_000
+"""Of the kernels of a selection network: its methods need some ten arrays of that size."""
+
+
 def conflicts(config: RunConfig) -> dict[str, str]:
     """Fields that are fine alone but not together."""
     problems = {}
@@ -24,6 +28,11 @@ def conflicts(config: RunConfig) -> dict[str, str]:
     architecture = NETWORKS[config.network]
     if problem := architecture.problem_with(config.widths):
         problems["widths"] = f"widths {problem} for {config.network}, like {architecture.widths}."
+    elif config.network == "selection" and (entries := config.depth * _first_width(config) ** 2) > MOST_ENTRIES:
+        problems["widths"] = (
+            f"{config.depth} kernels on {_first_width(config):,} cells have {entries:,} entries, and at most "
+            f"{MOST_ENTRIES:,} are trained: take a smaller width or depth."
+        )
     if config.batch_size != "full" and config.batch_size < architecture.least_batch:
         problems["batch_size"] = (
             f"Batch normalisation in {architecture.title} needs at least {architecture.least_batch} samples in a batch."
@@ -38,14 +47,17 @@ def conflicts(config: RunConfig) -> dict[str, str]:
     return problems | _of_profiles(config) | _of_method(config) | _of_box(config)
 
 
+def _first_width(config: RunConfig) -> int:
+    return (config.widths or NETWORKS[config.network].widths)[0]
+
+
 def _of_profiles(config: RunConfig) -> dict[str, str]:
     """What a target in place of classes asks for."""
     if config.dataset != "profiles":
         if config.loss != "mean-square":
             return {}
         return {"loss": "mean-square needs a target: choose another loss, or the data set profiles."}
-    cells = (config.widths or NETWORKS[config.network].widths)[0]
-    found = {name: formula_problem(getattr(config, name), cells) for name in ("initial", "target")}
+    found = {name: formula_problem(getattr(config, name), _first_width(config)) for name in ("initial", "target")}
     problems = {name: problem for name, problem in found.items() if problem}
     if config.network != "selection":
         problems["network"] = "The data set profiles has no classes: choose the network selection."

@@ -159,6 +159,7 @@ def test_json_round_trip(config: RunConfig) -> None:
         ({"averaging": 1.0}, "averaging must be at least 0 and below 1, not 1.0."),
         ({"averaging_decay": 0}, "averaging_decay must be above 0 and at most 1, not 0.0."),
         ({"threshold": 1}, "threshold must be at least 0 and below 1, not 1.0."),
+        ({"network": "selection", "widths": (4096,), "depth": 3}, "3 kernels on 4,096 cells have 50,331,648 entries"),
         ({"network": "mlp", "batch_size": 1}, "in MLP without biases needs at least 2 samples"),
     ],
     ids=str,
