@@ -103,12 +103,21 @@ def test_the_state_plays(serve, open_page) -> None:
     expect(time).to_have_text("t = 20")
 
 
+def where_it_stays(place) -> dict[str, float]:
+    """The box of an element, once the page around it has been laid out."""
+    before = None
+    while (box := place.bounding_box()) != before:
+        before = box
+        place.page.wait_for_timeout(500)
+    return box
+
+
 def test_a_state_drawn_by_hand(serve, open_page) -> None:
     page = open_page(f"{serve(APP)}/selection", height=1500)
     page.get_by_text("Draw the state").click()
     page.wait_for_function("location.search.includes('state=drawn')")
     page.locator(".bsqh-pad polyline").wait_for()
-    box = page.locator(".bsqh-pad").bounding_box()
+    box = where_it_stays(page.locator(".bsqh-pad"))
 
     def at(share: float) -> tuple[float, float]:
         wave = 0.5 - 0.35 * math.sin(2 * math.pi * share)
@@ -129,6 +138,7 @@ def test_a_state_drawn_by_hand(serve, open_page) -> None:
     page.reload()
     page.wait_for_function(f"{start}[31] > 1 && {start}[95] < -1")
     expect(field).to_have_value(numbers)
+    where_it_stays(field)
     field.fill("0 1 0")  # the way of the keyboard
     field.press("Enter")
     page.wait_for_function(f"{start}[63] > 0.9 && {start}[127] < 0.1")
