@@ -40,7 +40,7 @@ def describe(config: RunConfig, of_a_race: bool = False) -> str:
     batch = "full batch" if config.batch_size == "full" else f"batch {config.batch_size}"
     penalty = "no penalty" if config.penalty == "none" else f"{PENALTIES[config.penalty].title}, ρ = {config.rho:g}"
     network = NETWORKS[config.network]
-    settings = (f", {RunConfig.spec(name).symbol} = {getattr(config, name)}" for name in network.settings)
+    settings = (f", {RunConfig.spec(name).symbol} = {setting_text(config, name)}" for name in network.settings)
     parts = [network.title + "".join(settings), penalty, batch]
     if not of_a_race:
         parts = [parts[0], method_text(config), *parts[1:], f"seed {config.seed}"]

@@ -48,24 +48,25 @@ def continuum_view(runs: Sequence[tuple[str, RunConfig, History | None]], key: s
         live_plot(figure, key=f"arrival_{key}", alt=captions.describe_arrival(found[0].continuum, target), height=340)
         st.caption(f"{_after(found)} f(y, T) of the first sample, and what it was at t = 0.")
         return
-    largest = max(float(np.abs(_values(learnt, field)).max()) for learnt in found)
     width = min(len(found), 2 if field == "b(y, z, t)" else 3)  # three kernels need their room
     columns = [column for _ in range(0, len(found), width) for column in st.columns(width)]
     for i, (learnt, column) in enumerate(zip(found, columns, strict=False)):
         with column:
             st.markdown(f"**{plain(learnt.label)}**")
             alt = f"{learnt.label}: {captions.describe_field(field, _values(learnt, field))}"
-            live_plot(_figure(learnt, field, largest), key=f"{field[0]}{i}_{key}", alt=alt, height=300)
-    colours = "Colour tells the class and how sure the network is." if field in _PLANE else ""
-    st.caption(f"{_after(found)} {colours or f'All in the same colours, to ± {largest:.3g}.'}")
+            live_plot(_figure(learnt, field), key=f"{field[0]}{i}_{key}", alt=alt, height=300)
+    # Beside MSA's limits the others would be pale.
+    own = "Each picture has colours of its own, as the bar at its side says."
+    st.caption(f"{_after(found)} {'Colour tells the class, and how sure the network is.' if field in _PLANE else own}")
 
 
 def _values(learnt: Learnt, field: str) -> np.ndarray:
     return np.array(getattr(learnt.continuum, (_FIELDS | _PLANE)[field]))
 
 
-def _figure(learnt: Learnt, field: str, largest: float) -> Figure:
+def _figure(learnt: Learnt, field: str) -> Figure:
     values, horizon, depth = _values(learnt, field), learnt.config.horizon, learnt.config.depth
+    largest = float(np.abs(values).max())
     if field in _PLANE:
         points = load_dataset(learnt.config.dataset).train
         return figures.plane_figure(values, points.x.flatten(1).numpy(), points.y.numpy())
