@@ -69,7 +69,7 @@ def plane_figure(plane: np.ndarray, points: np.ndarray, classes: np.ndarray) -> 
     layout = _layout("x<sub>1</sub>", "x<sub>2</sub>") | {"hovermode": "closest", "showlegend": False}
     along = {"range": [-PLANE, PLANE], "showgrid": False, "zeroline": False, "constrain": "domain"}
     layout["xaxis"] |= along
-    layout["yaxis"] |= along | {"scaleanchor": "x"}
+    layout["yaxis"] |= along | {"scaleanchor": "x", "constraintoward": "top"}
     # The colours of `_heat` are those of differences from 0.
     heat = _heat(1 - 2 * plane, 1.0, "plane")
     side = np.linspace(-PLANE, PLANE, len(plane))
