@@ -133,9 +133,9 @@ def continuum_of(solver: Solver) -> Continuum | None:
     if not torch.stack(states).isfinite().all():
         return None
     b, a = (torch.stack(parts) for parts in zip(*(layer.affine.natural for layer in layers), strict=True))
-    cells, kernels = _chosen(a.shape[1], MOST_CELLS), _chosen(len(b), MOST_KERNELS)
+    cells, kernels = _in_middles(a.shape[1], MOST_CELLS), _chosen(len(b), MOST_KERNELS)
     return Continuum(
-        _rounded(a[_chosen(len(a), MOST_STEPS)][:, cells]),
+        _rounded(a[_in_middles(len(a), MOST_STEPS)][:, cells]),
         _rounded(b[kernels][:, cells][:, :, cells]),
         _rounded(torch.stack(states)[_chosen(len(states), MOST_STEPS)][:, cells]),
         _plane(solver),
@@ -156,6 +156,12 @@ def _plane(solver: Solver) -> tuple[tuple[float, ...], ...]:
 def _chosen(n: int, most: int) -> Tensor:
     """At most so many of n indices, evenly, the first and the last included."""
     return torch.linspace(0, n - 1, min(n, most)).round().long()
+
+
+def _in_middles(n: int, most: int) -> Tensor:
+    """At most so many of n cells: those in which the middles of as many equal parts lie."""
+    count = min(n, most)
+    return ((torch.arange(count) + 0.5) * n / count).long()
 
 
 def _rounded(x: Tensor) -> Any:

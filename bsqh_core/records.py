@@ -111,7 +111,7 @@ PLANE = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Continuum:
-    """What a selection network is at a moment, thinned to be drawn: evenly chosen steps and cells, the last included.
+    """What a selection network is at a moment, thinned to be drawn: cells, and steps of a, in equal parts of (0, 1).
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Continuum:
     b : tuple[tuple[tuple[float, ...], ...], ...]
         b(y, z, t) at the first step, one in the middle and the last: by steps, y and z.
     f : tuple[tuple[float, ...], ...]
-        f(y, t) of the first training sample, from f_I to f(T), by steps and cells.
+        f(y, t) of the first training sample, from f_I to f(T), both included, by steps and cells.
     plane : tuple[tuple[float, ...], ...]
         Of points in the plane of two classes: the score of the second one, h(o₂ − o₁) with the logistic function h, on
         a square of [−`PLANE`, `PLANE`]², rows upwards. Else empty.

@@ -53,8 +53,8 @@ class EulerStep(nn.Module):
 class L2Linear(nn.Module):
     """f ↦ v ± h k f, (N, M) to (N, out), with k and v stored so that their Euclidean norm is that of L².
 
-    An entry of k weighs m_k in L², and one of v m_v: the parameters are √m_k k and √m_v v. Steps, penalties and norms
-    then mean the same thing at every width and depth.
+    An entry of k weighs m_k in L², and one of v m_v: the parameters are √m_k k and √m_v v. ε and the weight of a
+    quadratic penalty then mean the same thing at every width and depth.
 
     Parameters
     ----------

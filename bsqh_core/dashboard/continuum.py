@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,12 +67,14 @@ def _values(learnt: Learnt, field: str) -> np.ndarray:
 
 def _figure(learnt: Learnt, field: str) -> Figure:
     values, horizon, depth = _values(learnt, field), learnt.config.horizon, learnt.config.depth
-    largest = float(np.abs(values).max())
     if field in _PLANE:
         points = load_dataset(learnt.config.dataset).train
         return figures.plane_figure(values, points.x.flatten(1).numpy(), points.y.numpy())
+    largest, count = float(np.abs(values).max()), len(values)
     if values.ndim == 2:
-        return figures.field_figure(values, horizon, field[0], largest)
+        # A control belongs to a step, in whose middle it stands; the states are those from t = 0 to T.
+        times = np.linspace(0, horizon, count) if field[0] == "f" else horizon * (np.arange(count) + 0.5) / count
+        return figures.field_figure(values, times, horizon, field[0], largest)
     begun = np.linspace(0, depth - 1, len(values)).round()
     return figures.kernels_figure(values, (horizon / depth * begun).tolist(), largest)
 
@@ -87,5 +90,5 @@ def _target(configs: Sequence[RunConfig]) -> np.ndarray | None:
     first = configs[0]
     if first.dataset != "profiles" or len({(c.dataset, c.initial, c.target) for c in configs}) > 1:
         return None
-    # On the cells of the run, where its formulas are known to be finite.
-    return prepare_dataset(first).train.y[0].double().cpu().numpy()
+    # On the cells of the run, where its formulas are known to be finite; its device may be another machine's.
+    return prepare_dataset(replace(first, device="cpu", dtype="float64")).train.y[0].numpy()

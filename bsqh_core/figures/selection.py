@@ -52,13 +52,13 @@ def space_time_figure(times: np.ndarray, y: np.ndarray, f: np.ndarray, at: float
     f : array (K, M)
     """
     rows, columns = thinned(len(times)), thinned(len(y))
-    layout = _layout("t", "y")
+    layout = layout_of("t", "y")
     layout |= {"hovermode": "closest", "showlegend": False}
     layout["yaxis"] |= {"range": [0, 1], "showgrid": False, "zeroline": False}
     layout["xaxis"] |= {"range": [0, float(times[-1])], "showgrid": False, "zeroline": False}
     mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
     layout["shapes"] = [{**mark, "line": {"color": GREY, "width": 1.5, "dash": "dot"}}] if at is not None else []
-    heat = _heat(f[np.ix_(rows, columns)].T, float(np.abs(f).max()), "f")
+    heat = heat_map(f[np.ix_(rows, columns)].T, float(np.abs(f).max()), "f")
     # Places at equal distances, to half a step: others Plotly draws five times as slowly.
     heat |= {name: pack(np.linspace(at[0], at[-1], len(z))) for name, at, z in (("x", times, rows), ("y", y, columns))}
     heat["hovertemplate"] = "t = %{x:.3~g}<br>y = %{y:.3f}<br>f = %{z:.4~g}<extra></extra>"
@@ -67,14 +67,14 @@ def space_time_figure(times: np.ndarray, y: np.ndarray, f: np.ndarray, at: float
 
 def snapshot_figure(values: np.ndarray, largest: float, name: str) -> Figure:
     """A function on (0, 1)² at one time, (side, side), y₁ across and y₂ up, in colours that reach to ±`largest`."""
-    layout = _layout("y<sub>1</sub>", "y<sub>2</sub>")
+    layout = layout_of("y<sub>1</sub>", "y<sub>2</sub>")
     layout |= {"hovermode": "closest", "showlegend": False}
     for axis in ("xaxis", "yaxis"):
         layout[axis] |= {"showgrid": False, "zeroline": False, "constrain": "domain", "range": [0, 1]}
     layout["yaxis"]["scaleanchor"] = "x"
     side = len(values)
     middles = (np.arange(side) + 0.5) / side
-    heat = _heat(values.T, largest, name)  # the first coordinate is the first axis of `values`
+    heat = heat_map(values.T, largest, name)  # the first coordinate is the first axis of `values`
     heat |= {"x": pack(middles), "y": pack(middles)}
     heat["hovertemplate"] = f"y₁ = %{{x:.3f}}<br>y₂ = %{{y:.3f}}<br>{name} = %{{z:.4~g}}<extra></extra>"
     return {"data": [heat], "layout": layout}
@@ -85,16 +85,16 @@ def profile_figure(y: np.ndarray, f: np.ndarray, u: np.ndarray, row: int) -> Fig
 
     `y` (M,), `f` and `u` (K, M), `row` of them.
     """
-    layout = _layout("y", "f and u")
+    layout = layout_of("y", "f and u")
     layout["xaxis"]["range"] = [0, 1]
     least, most = (float(extreme(np.stack([f, u]))) for extreme in (np.min, np.max))
     margin = 0.06 * (most - least) or 1.0
     layout["yaxis"] |= {"range": [least - margin, most + margin], "autorange": False}
     at = pack(y)
     data = [
-        _named("start", line("f at t = 0", at, f[0], START, "dot")),
-        _named("input", line("u = a − B f", at, u[row], INPUT, "dash", width=2)),
-        _named("state", line("f", at, f[row], STATE, "solid", width=3)),
+        named("start", line("f at t = 0", at, f[0], START, "dot")),
+        named("input", line("u = a − B f", at, u[row], INPUT, "dash", width=2)),
+        named("state", line("f", at, f[row], STATE, "solid", width=3)),
     ]
     return {"data": data, "layout": layout}
 
@@ -102,7 +102,7 @@ def profile_figure(y: np.ndarray, f: np.ndarray, u: np.ndarray, row: int) -> Fig
 def energy_figure(times: np.ndarray, energy: np.ndarray) -> Figure:
     """∫ Σ(u) dy along t; both (K,)."""
     rows = visible_rows([energy])
-    layout = _layout("t", "∫ Σ(u) dy", log_y=_spans_decades(energy))
+    layout = layout_of("t", "∫ Σ(u) dy", log_y=_spans_decades(energy))
     layout["showlegend"] = False
     layout["yaxis"]["rangemode"] = "tozero"
     shown = _positive(energy[rows]) if layout["yaxis"]["type"] == "log" else energy[rows]
@@ -115,19 +115,19 @@ def growth_figure(
     """‖f(t)‖, the law that fits its second half, and the bound C₁ + C₂ t; times and norms (K,)."""
     rows = visible_rows([norms])
     # The bound tells little on an axis of powers, where the norm itself lies far below it.
-    layout = _layout("t", "‖f‖", log_y=_spans_decades(norms))
+    layout = layout_of("t", "‖f‖", log_y=_spans_decades(norms))
     layout["yaxis"]["rangemode"] = "tozero"
     shown = _positive(norms[rows]) if layout["yaxis"]["type"] == "log" else norms[rows]
-    data = [_named("norm", line("‖f‖", pack(times[rows]), shown, STATE, "solid", width=3))]
+    data = [named("norm", line("‖f‖", pack(times[rows]), shown, STATE, "solid", width=3))]
     if growth is not None and growth.kind != "bounded":
         late = thinned(len(times), 100)
         late = late[(times[late] >= times[-1] / 2) & (times[late] > 0)]
         law = line(_law(growth), pack(times[late]), fitted(times, norms, growth, times[late]), VERMILLION, "dash")
-        data.append(_named("law", law))
+        data.append(named("law", law))
     if bound is not None:
         ends = times[[0, -1]]
         line_up = line("bound C₁ + C₂ t", pack(ends), bound[0] + bound[1] * ends, GREY, "dot")
-        data.append(_named("bound", line_up))
+        data.append(named("bound", line_up))
     return {"data": data, "layout": layout}
 
 
@@ -137,7 +137,7 @@ def spectrum_figure(values: np.ndarray, boundary: np.ndarray) -> Figure:
     size = float(np.abs(every).max()) or 1.0
     left, right = min(every.real.min(), -0.2 * size) - 0.1 * size, max(every.real.max(), 0.2 * size) + 0.1 * size
     top = 1.35 * max(float(np.abs(every.imag).max()), 0.3 * size)
-    layout = _layout("Re", "Im")
+    layout = layout_of("Re", "Im")
     layout["hovermode"] = "closest"
     layout["xaxis"] |= {"range": [float(left), float(right)], "zeroline": True}
     layout["yaxis"] |= {"range": [-top, top], "zeroline": True}
@@ -147,13 +147,13 @@ def spectrum_figure(values: np.ndarray, boundary: np.ndarray) -> Figure:
     word = {"text": "unstable", "showarrow": False, "x": 0, "y": 1, "yref": "paper", "xanchor": "right"}
     layout["annotations"] = [{**word, "yanchor": "top", "xshift": -4}]
     lost = unstable(values, boundary)
-    data = [_named("range", line("numerical range", pack(boundary.real), boundary.imag, PURPLE, "solid", width=2))]
+    data = [named("range", line("numerical range", pack(boundary.real), boundary.imag, PURPLE, "solid", width=2))]
     for uid, name, chosen, color, symbol in (
         ("others", "eigenvalues", ~lost, BLUE, "circle-open"),
         ("unstable", "with Re < 0", lost, VERMILLION, "x"),
     ):
         trace = points(name, pack(values[chosen].real), values[chosen].imag, color, symbol, size=8)
-        data.append(_named(uid, trace))
+        data.append(named(uid, trace))
     for trace in data:
         trace["hovertemplate"] = "%{x:.4~g} + %{y:.4~g} i"
     return {"data": data, "layout": layout}
@@ -161,7 +161,7 @@ def spectrum_figure(values: np.ndarray, boundary: np.ndarray) -> Figure:
 
 def convergence_figure(lines: Mapping[str, Convergence], x_title: str) -> Figure:
     """Errors against the depth L or the cells along an axis, on powers of ten; one line for each entry."""
-    layout = _layout(x_title, "error at T", log_y=True)
+    layout = layout_of(x_title, "error at T", log_y=True)
     layout["hovermode"] = "closest"
     layout["xaxis"] |= {"type": "log", "hoverformat": ",.0f"}
     # Whole numbers that were computed, no powers between them.
@@ -172,22 +172,22 @@ def convergence_figure(lines: Mapping[str, Convergence], x_title: str) -> Figure
     for (name, found), (color, dash, symbol) in zip(lines.items(), styles, strict=False):
         label = f"{name}: to rounding" if found.order is None else f"{name}: order {found.order:.2f}"
         errors = [error if error > 0 else float("nan") for error in found.errors]
-        data.append(_named(dash, line(label, pack(found.counts), errors, color, dash, symbol=symbol)))
+        data.append(named(dash, line(label, pack(found.counts), errors, color, dash, symbol=symbol)))
     return {"data": data, "layout": layout}
 
 
-def _named(uid: str, trace: dict[str, Any]) -> dict[str, Any]:
+def named(uid: str, trace: dict[str, Any]) -> dict[str, Any]:
     """The trace with a uid that Plotly may put into a selector, which names with < or parentheses may not."""
     return {**trace, "uid": uid}
 
 
-def _layout(x_title: str, y_title: str, *, log_y: bool = False) -> dict[str, Any]:
+def layout_of(x_title: str, y_title: str, *, log_y: bool = False) -> dict[str, Any]:
     layout = axes("time", y_title, log_y=log_y)
     layout["xaxis"] |= {"title": {"text": x_title, "standoff": 6}, "uirevision": "keep"}
     return layout
 
 
-def _heat(values: np.ndarray, largest: float, name: str) -> dict[str, Any]:
+def heat_map(values: np.ndarray, largest: float, name: str) -> dict[str, Any]:
     """A heat map of `values`, rows up, without its axes."""
     single = np.ascontiguousarray(values, dtype="<f4")
     bits = base64.b64encode(single.tobytes()).decode("ascii")

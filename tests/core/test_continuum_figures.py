@@ -57,6 +57,13 @@ def test_large_networks_are_thinned() -> None:
     assert np.shape(drawn.f) == (MOST_STEPS, MOST_CELLS)
 
 
+def test_thinned_states_stand_where_they_belong() -> None:
+    """f_I = y on 100 cells: of 32 parts each shows a cell that holds its middle, and its first row is f_I."""
+    drawn = continuum_of(solver_of("profiles", widths=(100,), depth=3, initial="y"))
+    assert drawn is not None
+    np.testing.assert_allclose(drawn.f[0], (np.arange(MOST_CELLS) + 0.5) / MOST_CELLS, atol=0.0056)
+
+
 def test_the_plane_is_classified_as_points_there_would_be() -> None:
     solver = solver_of("two-moons", widths=(8,), depth=3, iterations=20)
     list(solver)
@@ -78,7 +85,7 @@ def test_other_networks_have_no_such_pictures() -> None:
 
 def test_a_field_stands_with_time_across_and_y_up() -> None:
     values = np.arange(6.0).reshape(2, 3)
-    figure = field_figure(values, 4.0, "a", 5.0)
+    figure = field_figure(values, np.array([1.0, 3.0]), 4.0, "a", 5.0)
     (heat,) = figure["data"]
     np.testing.assert_array_equal(grid(heat), values.T)
     np.testing.assert_allclose(unpack(heat["x"]), [1, 3])

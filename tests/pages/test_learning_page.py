@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from bsqh_core.dashboard.learning import LEARNERS, TASKS
 from bsqh_core.dashboard.service import store
+from bsqh_core.figures.common import unpack
 from bsqh_core.records import State
 from helpers import wait_until
 from pages.helpers_pages import button, charts, open_page, text
@@ -92,3 +94,16 @@ def test_targets_that_are_finite_on_the_cells_alone_are_drawn_there() -> None:
     app = learnt(app)
     assert not app.exception
     assert any(item["key"].startswith("arrival") for item in charts(app))
+
+
+def test_states_stand_at_their_times_and_runs_of_other_devices_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = learnt(filled("A bump moves", ("lm19-descent", "bsqh")))
+    monkeypatch.setattr("bsqh_core.solvers.pick_device", lambda device, dtype: torch.device({"cpu": "cpu"}[device]))
+    with store().writing() as connection:
+        connection.execute("UPDATE configurations SET device = 'cuda'")
+    app = open_page("learning", race=store().races(1)[0])
+    assert not app.exception
+    for field, times in (("f(y, t)", [0, 2 / 3, 4 / 3, 2]), ("a(y, t)", [1 / 3, 1, 5 / 3])):
+        app.segmented_control(key=f"continuum_{store().races(1)[0]}").set_value(field).run()
+        (first, _) = [item for item in charts(app) if item["key"][1:].startswith(("0_", "1_"))]
+        assert unpack(first["figure"]["data"][0]["x"]) == pytest.approx(times)
