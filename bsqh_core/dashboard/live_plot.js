@@ -60,7 +60,20 @@ class Chart {
     clearTimeout(this.asking);
     this.asking = null;
     [this.figure, this.number] = [figure, data.number];
-    this.draw();
+    if (data.at_once) this.draw();
+    else this.queue();
+  }
+
+  // After what the page paints next, and in a task of its own: what one waits for comes first, and input in between.
+  queue() {
+    if (this.queued) return;
+    this.queued = true;
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        this.queued = false;
+        this.draw();
+      }),
+    );
   }
 
   // Each question makes the server start over with the page, so the next one waits twice as long.
@@ -86,7 +99,7 @@ class Chart {
     const state = JSON.stringify([this.number, this.data.height, template]);
     if (state === this.state) return;
     // Plotly writes into what it is given; the same figure may come again with another theme.
-    const { data, layout, x_factor } = structuredClone(this.figure);
+    const { data, layout, x_factor } = this.data.at_once ? this.figure : structuredClone(this.figure);
     if (x_factor !== undefined) for (const trace of data) trace.x = scaled(trace.x, x_factor);
     // Where a finger scrolls the page, a drag must not zoom the chart.
     if (TOUCH) layout.dragmode = false;

@@ -31,7 +31,7 @@ _LOADER = """export default async function (component) {
 _component = st.components.v2.component(
     "bsqh_live_plot",
     html='<div class="bsqh-live-plot" role="img"></div>',
-    css=".bsqh-live-plot { width: 100%; overflow: hidden; }",
+    css=".bsqh-live-plot { width: 100%; contain: strict; }",
     js=_LOADER,
     isolate_styles=False,  # Plotly puts its own styles into the head of the document
 )

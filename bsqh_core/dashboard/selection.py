@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from bsqh_core import captions_selection as captions
 from bsqh_core import figures
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.selection_form import Form, key_of
 from bsqh_core.dashboard.selection_player import player
-from bsqh_core.dashboard.selection_problem import Analysis, Chosen, Limits, Problem, Solution, analysed, limits, solved
+from bsqh_core.dashboard.selection_problem import (
+    Analysis,
+    Chosen,
+    Limits,
+    Problem,
+    Solution,
+    analysed,
+    bounded,
+    limits,
+    solved,
+)
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import UserError
 from bsqh_core.selection import Verdict
@@ -20,56 +32,70 @@ from bsqh_core.titles import plain
 _LAST, _MEASURED = key_of("last"), key_of("measured")
 _STEPPERS = {"euler": "Euler", "rk4": "RK4"}
 _HEIGHT = 340
+_HEAD_START = 0.08
+"""Seconds before the rest of the page is sent: the browser would lay out all of it before it draws the pictures."""
 
 
-def explorer(form: Form) -> Problem | None:
-    """What is shown of the form's problem; where it cannot be computed, why, and the last one that could.
-
-    Returns the problem that is shown, None if there is none.
-    """
-    with st.container():  # with a place of its own for a complaint, no chart changes its place and is drawn anew
-        problem = _computable(form)
-    if problem is None:
-        return None
-    said, share = st.columns([9, 2])
-    # The pictures come first: what linear algebra says of a kernel of full rank takes ten times as long.
-    player(_solution(problem), problem.dimension)
-    with share:
-        share_button("selection")
-    analysis = _analysis(problem)
-    with said:
-        _verdict(analysis)
-    left, right = st.columns(2)
-    with left:
-        _energy(_solution(problem))
-    with right:
-        _growth(_solution(problem))
-    _spectrum(analysis)
-    return problem
-
-
-def _computable(form: Form) -> Problem | None:
-    """The problem of the form, or else the last one that could be computed; None if there is none."""
+def computable(form: Form) -> Form:
+    """The form if its problem can be computed; else the last problem that could, None if there is none, and why."""
     problem, complaint = form.problem, form.complaint
     if problem is not None:
         try:
             _solution(problem)
         except UserError as error:
             complaint = str(error)
-    if not complaint:
-        st.session_state[_LAST] = problem
-        return problem
-    st.error(plain(complaint), icon=":material/error:")
-    last: Problem | None = st.session_state.get(_LAST)
-    if last is not None:
-        st.caption("Below is the last problem that could be computed.")
-    return last
+    if complaint:
+        return Form(st.session_state.get(_LAST), complaint)
+    st.session_state[_LAST] = problem
+    return form
 
 
-# Keyed by the problem; one that cannot be computed says so each time.
-@st.cache_data(show_spinner=False, max_entries=50)
+def pictures(form: Form) -> DeltaGenerator:
+    """The state as it moves, under what is wrong with the form.
+
+    Returns the place between the two, for the verdict.
+    """
+    with st.container():  # with a place of its own for a complaint, no chart changes its place and is drawn anew
+        if form.complaint:
+            st.error(plain(form.complaint), icon=":material/error:")
+            if form.problem is not None:
+                st.caption("Below is the last problem that could be computed.")
+    said = st.container()
+    if form.problem is not None:
+        player(_solution(form.problem), form.problem.dimension)
+        time.sleep(_HEAD_START)
+    return said
+
+
+def verdict(problem: Problem) -> None:
+    """What LM19's theorems say of it, and a button to share it."""
+    said, share = st.columns([9, 2])
+    with share:
+        share_button("selection")
+    with said:
+        _verdict(_analysis(problem))
+
+
+def charts(problem: Problem) -> None:
+    """Energy, growth and spectrum."""
+    left, right = st.columns(2)
+    with left:
+        _energy(_solution(problem), dissipative=_bound(problem) is not None)
+    with right:
+        _growth(_solution(problem), _bound(problem))
+    _spectrum(_analysis(problem))
+
+
+# Keyed by the problem; one that cannot be computed says so each time. As resources these are shared: nothing writes
+# into them, and a copy would be made four times for each picture.
+@st.cache_resource(show_spinner=False, max_entries=50)
 def _solution(problem: Problem) -> Solution:
     return solved(problem)
+
+
+@st.cache_resource(show_spinner=False, max_entries=50)
+def _bound(problem: Problem) -> tuple[float, float] | None:
+    return bounded(problem)
 
 
 def _analysis(problem: Problem) -> Analysis:
@@ -77,7 +103,7 @@ def _analysis(problem: Problem) -> Analysis:
     return _analysis_of(replace(problem, state=Chosen("constant"), stepper="euler", T=1.0, L=5))
 
 
-@st.cache_data(show_spinner=False, max_entries=50)
+@st.cache_resource(show_spinner=False, max_entries=50)
 def _analysis_of(problem: Problem) -> Analysis:
     return analysed(problem)
 
@@ -118,12 +144,11 @@ def _of(found: Verdict) -> str:
 # --- along t, and the operator ---
 
 
-def _energy(solution: Solution) -> None:
+def _energy(solution: Solution, *, dissipative: bool) -> None:
     st.markdown("##### Energy")
     alt = captions.describe_energy(solution.energy)
     live_plot(figures.energy_figure(solution.steps, solution.energy), key="selection_energy", alt=alt, height=_HEIGHT)
-    # With a bound B_s >= 0, and then the energy of the limit cannot rise.
-    rises = solution.bound is not None and solution.energy[-1] > 1.001 * solution.energy[0]
+    rises = dissipative and solution.energy[-1] > 1.001 * solution.energy[0]
     st.caption(
         r"$\int \Sigma(u)\,dy$ with $\Sigma' = \sigma$. Where $B_s = \frac12(B + B^\top) \ge 0$ and $a$, $b$ are "
         "constant it never increases (LM19 Theorem 3.2)"
@@ -131,14 +156,14 @@ def _energy(solution: Solution) -> None:
     )
 
 
-def _growth(solution: Solution) -> None:
+def _growth(solution: Solution, bound: tuple[float, float] | None) -> None:
     st.markdown("##### Growth")
-    figure = figures.growth_figure(solution.steps, solution.norms, solution.growth, solution.bound)
+    figure = figures.growth_figure(solution.steps, solution.norms, solution.growth, bound)
     alt = captions.describe_growth(solution.norms, solution.growth)
     live_plot(figure, key="selection_growth", alt=alt, height=_HEIGHT)
     law = plain(solution.growth.sentence) if solution.growth else "Neither a power of t nor an exponential fits."
-    bound = r" No state can grow faster than the dotted line (LM19 Proposition 3.5)." if solution.bound else ""
-    st.caption(rf"$\|f\|$ is the norm in $L^2(Y)$; the law is fitted to the second half. {law}{bound}")
+    limit = r" No state can grow faster than the dotted line (LM19 Proposition 3.5)." if bound else ""
+    st.caption(rf"$\|f\|$ is the norm in $L^2(Y)$; the law is fitted to the second half. {law}{limit}")
 
 
 def _spectrum(analysis: Analysis) -> None:

@@ -99,7 +99,7 @@ def key_of(name: str) -> str:
 
 
 def controls() -> None:
-    """Draw the fields, after `examples`, which may fill them."""
+    """Draw the fields, after `follow_address`, which fills them."""
     for part in _PARTS:
         _part(part)
     with st.container(border=True):
@@ -206,7 +206,7 @@ def _write_address() -> None:
         st.query_params.from_dict(st.session_state[_WRITTEN])
 
 
-def _follow_address() -> None:
+def follow_address() -> None:
     """Let the fields stand as the address says: all of them, where one comes here or steps through the history.
 
     Who comes back from another page, by the menu, finds them as they were.
@@ -229,8 +229,7 @@ def _follow_address() -> None:
 
 
 def examples() -> None:
-    """The named examples; the one that the fields say, at first those of the address, is marked."""
-    _follow_address()
+    """The named examples; the one that the fields say is marked."""
     state = st.session_state
     fitting = (title for title, words in EXAMPLES.items() if _says(words))
     state[key_of("example")] = next(fitting, None)

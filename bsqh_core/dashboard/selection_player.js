@@ -19,7 +19,6 @@ class Player {
     this.time = root.querySelector("output");
     this.places = [...root.querySelectorAll(".bsqh-picture")];
     this.cleanups = new Map();
-    this.count = 0;
     this.button.onclick = () => (this.playing ? this.pause() : this.play());
     this.slider.oninput = () => this.show((this.at = Number(this.slider.value)));
   }
@@ -54,7 +53,9 @@ class Player {
   draw(place, { figure, alt, of, ...rest }, k) {
     const t = short(this.frames.t[k]);
     const said = of?.map((name) => this.describe(name, k, t)).join(" ") ?? alt;
-    const data = { ...rest, number: ++this.count, figure: this.filled(figure, k), alt: said };
+    // The charts know figures by their numbers, also those of the player that was here before.
+    const number = (window.bsqhPlayerDrew = (window.bsqhPlayerDrew ?? 0) + 1);
+    const data = { ...rest, at_once: true, number, figure: this.filled(figure, k), alt: said };
     this.cleanups.set(place, this.chart({ data, parentElement: place, setTriggerValue() {} }));
   }
 
@@ -130,18 +131,26 @@ class Player {
   }
 }
 
-function numbers({ bdata }) {
+// Of int16 in units of each frame, or float32, see selection_player.py.
+function numbers({ bdata, units }) {
   const text = atob(bdata);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i); // ten times as fast as Uint8Array.from
-  return new Float32Array(bytes.buffer);
+  if (!units) return new Float32Array(bytes.buffer);
+  const unit = numbers(units);
+  const levels = new Int16Array(bytes.buffer);
+  const length = levels.length / unit.length;
+  const values = new Float32Array(levels.length);
+  for (let i = 0; i < levels.length; i++) values[i] = levels[i] * unit[Math.floor(i / length)];
+  return values;
 }
 
 // The columns of a matrix with so many rows.
 function transposed(matrix, rows) {
-  const columns = matrix.length / rows;
-  const column = (j) => Float32Array.from({ length: rows }, (_, i) => matrix[i * columns + j]);
-  return Array.from({ length: columns }, (_, j) => column(j));
+  const count = matrix.length / rows;
+  const columns = Array.from({ length: count }, () => new Float32Array(rows));
+  for (let i = 0; i < matrix.length; i++) columns[i % count][Math.floor(i / count)] = matrix[i];
+  return columns;
 }
 
 function short(value) {

@@ -7,6 +7,7 @@ the charts of `live_plot` draw them; lines that only move are moved 25 times a s
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from importlib.metadata import version
@@ -49,11 +50,18 @@ _component = st.components.v2.component(
 def player(solution: Solution, dimension: int) -> None:
     """Show the state over space and time and its profile, or in two dimensions state and input, with their controls."""
     pictures = _profile(solution) if dimension == 1 else _snapshots(solution)
-    frames = {"t": solution.times, "f": solution.f, "u": solution.u}
+    frames = {"t": pack(solution.times), "f": _packed(solution.f), "u": _packed(solution.u)}
     for picture in pictures:
         picture |= {"name": picture["key"].replace("_", "-"), "height": _HEIGHT, "version": version("plotly")}
-    data = {"pictures": pictures, "frames": {name: pack(values) for name, values in frames.items()}}
+    data = {"pictures": pictures, "frames": frames}
     _component(key=f"selection_player_{dimension}", data=data)  # a zoom of one does not fit the other
+
+
+def _packed(frames: np.ndarray) -> dict[str, Any]:
+    """Base64 int16, each frame in units of a 32,767th of its largest magnitude: half of what `pack` makes of it."""
+    units = np.maximum(np.abs(frames).max(1, keepdims=True), np.finfo(np.float32).tiny) / 32767
+    levels = np.rint(frames / units).astype("<i2")
+    return {"bdata": base64.b64encode(levels.tobytes()).decode("ascii"), "units": pack(units)}
 
 
 # Pictures have places that the script fills frame by frame. An array's first axis is that of the frames, and

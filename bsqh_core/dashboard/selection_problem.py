@@ -170,8 +170,6 @@ class Solution(NamedTuple):
         ∫Σ(u) dy and ‖f‖ at all of them, (L + 1,).
     growth : Growth | None
         None where no law fits.
-    bound : tuple[float, float] | None
-        C₁ and C₂ with ‖f‖ ≤ C₁ + C₂ t, where LM19 has such a bound.
     """
 
     y: np.ndarray
@@ -182,7 +180,6 @@ class Solution(NamedTuple):
     energy: np.ndarray
     norms: np.ndarray
     growth: Growth | None
-    bound: tuple[float, float] | None
 
 
 def solved(problem: Problem) -> Solution:
@@ -212,7 +209,6 @@ def solved(problem: Problem) -> Solution:
         energy.numpy(),
         norms.numpy(),
         _law(steps, norms),
-        _bound(dynamics, f_I, grid),
     )
 
 
@@ -237,8 +233,16 @@ def _law(steps: Tensor, norms: Tensor) -> Growth | None:
     return found if misfit < _MISFIT else None
 
 
-def _bound(dynamics: Dynamics, f_I: Tensor, grid: Grid) -> tuple[float, float] | None:
-    """LM19 Proposition 3.5: where B_s ≥ 0."""
+def bounded(problem: Problem) -> tuple[float, float] | None:
+    """C₁ and C₂ with ‖f‖ ≤ C₁ + C₂ t, where B_s ≥ 0 and a, b are constant (LM19 Proposition 3.5); else None.
+
+    Raises
+    ------
+    UserError
+        If the problem cannot be stated.
+    """
+    grid = problem.grid()
+    dynamics, f_I = problem.on(grid)
     if not dynamics.autonomous:
         return None
     A = grid.h * dynamics.coefficients(0.0)[1]

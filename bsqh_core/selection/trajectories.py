@@ -18,6 +18,8 @@ STANDS_STILL = 0.01
 
 def arguments(dynamics: Dynamics, states: Tensor, T: float) -> Tensor:
     """u = a − B f at the times of states (L + 1, N, M); shaped like them. At T it has the last step's a and b."""
+    if dynamics.autonomous:
+        return dynamics.argument(states.flatten(0, 1)).view_as(states)
     L = len(states) - 1
     steps = (min(step, L - 1) for step in range(L + 1))
     return torch.stack([dynamics.argument(f, T * i / L, s) for i, (f, s) in enumerate(zip(states, steps, strict=True))])

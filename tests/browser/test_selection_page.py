@@ -102,6 +102,18 @@ def test_the_state_plays(serve, open_page) -> None:
     slider.press("End")
     expect(time).to_have_text("t = 20")
 
+    # Other pictures came between: those of the new problem stand there, f = (1 + 5/200)^200 as it is.
+    page.get_by_text("Two dimensions", exact=True).click()
+    page.wait_for_function("document.querySelector('.bsqh-live-plot')?._fullLayout?.xaxis.range[1] === 1")
+    page.get_by_text("Exponential growth of ReLU").click()
+    page.wait_for_function("document.querySelector('.bsqh-live-plot')?._fullLayout?.xaxis.range[1] === 5")
+    expect(profile).to_have_attribute(
+        "aria-label", "f at t = 5 is between 140 and 140. u at t = 5 is between 140 and 140."
+    )
+    page.wait_for_function(RIGHT)
+    slider.press("Home")
+    expect(profile).to_have_attribute("aria-label", re.compile("^f at t = 0 is between 1 and 1."))
+
 
 def where_it_stays(place) -> dict[str, float]:
     """The box of an element, once the page around it has been laid out."""
