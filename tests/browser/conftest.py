@@ -71,6 +71,16 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     Every call starts a fresh server on a free port; all of them end with the test. Streamlit's
     options go in as variables, for instance env={"STREAMLIT_SERVER_BASE_URL_PATH": "studio"}.
     """
+    yield from _serving(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def serve_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """`serve` for a module whose tests share a server: it ends with the last of them."""
+    yield from _serving(tmp_path_factory)
+
+
+def _serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     servers: list[subprocess.Popen[bytes]] = []
 
     def start(app: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

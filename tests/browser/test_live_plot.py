@@ -82,7 +82,7 @@ WATCH = """() => {
     };
     look();
 }"""
-STATIC_FILES = {"STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "true"}
+UNDER_A_BASE_PATH = {"STREAMLIT_SERVER_ENABLE_STATIC_SERVING": "true", "STREAMLIT_SERVER_BASE_URL_PATH": "studio"}
 WHOLE = b'"script"'  # comes with whole figures only
 ROWS = "Number(document.body.innerText.match(/rows: ([0-9]+)/)?.[1])"
 LAYOUT = "document.querySelector('.bsqh-live-plot')._fullLayout"
@@ -106,11 +106,6 @@ def write_app(folder: Path, rows: int) -> Path:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Path:
-    return write_app(tmp_path, rows=200)
-
-
-@pytest.fixture
 def received() -> list[bytes]:
     """What came over the chart's websocket."""
     return []
@@ -122,15 +117,21 @@ def sent() -> list[bytes]:
     return []
 
 
-@pytest.fixture
-def open_chart(serve, open_page, received, sent):
-    """Factory `open_chart(app)`: a page that shows its chart, under a base path to test this along the way."""
+@pytest.fixture(scope="module")
+def address(serve_for_all, tmp_path_factory) -> str:
+    """Of a chart of 200 rows, which each visitor has for himself."""
+    return serve_for_all(write_app(tmp_path_factory.mktemp("app"), rows=200), env=UNDER_A_BASE_PATH)
 
-    def open_(app: Path):
+
+@pytest.fixture
+def open_chart(open_page, received, sent):
+    """Factory `open_chart(address)`: a page that shows its chart."""
+
+    def open_(address: str):
         page = open_page("about:blank")
         page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(as_bytes(frame))))
         page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(as_bytes(frame))))
-        page.goto(serve(app, env={**STATIC_FILES, "STREAMLIT_SERVER_BASE_URL_PATH": "studio"}))
+        page.goto(address)
         page.locator(".bsqh-live-plot .main-svg").first.wait_for()
         page.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
         return page
@@ -139,8 +140,8 @@ def open_chart(serve, open_page, received, sent):
 
 
 @pytest.fixture
-def chart(app, open_chart):
-    page = open_chart(app)
+def chart(address, open_chart):
+    page = open_chart(address)
     page.evaluate(WATCH)
     return page
 
@@ -294,8 +295,8 @@ def test_leaves_nothing_behind(chart) -> None:
     chart.wait_for_function(RIGHT)
 
 
-def test_a_refresh_brings_what_is_new(tmp_path, open_chart, received, measured) -> None:
-    page = open_chart(write_app(tmp_path, rows=100_000))
+def test_a_refresh_brings_what_is_new(tmp_path, serve, open_chart, received, measured) -> None:
+    page = open_chart(serve(write_app(tmp_path, rows=100_000), env=UNDER_A_BASE_PATH))
     whole = max(map(len, having(received, WHOLE)))
     refresh(page, 2)  # the second builds on the figure that the others will build on at most
     start, rows = len(received), rows_of(page)
@@ -425,8 +426,8 @@ def download(page, kind: str) -> Path:
     return path.rename(path.with_name(waiting.value.suggested_filename))
 
 
-def test_says_when_the_script_is_missing(app, serve, open_page) -> None:
-    page = open_page(serve(app))  # static serving is off
+def test_says_when_the_script_is_missing(tmp_path, serve, open_page) -> None:
+    page = open_page(serve(write_app(tmp_path, rows=200)))  # static serving is off
     page.get_by_text("This chart cannot be drawn").wait_for()
 
 

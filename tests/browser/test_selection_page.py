@@ -6,6 +6,7 @@ import math
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from helpers import wait_until
@@ -28,14 +29,19 @@ RIGHT = """(() => {
 })()"""
 
 
+@pytest.fixture(scope="module")
+def base(serve_for_all) -> str:
+    return serve_for_all(APP)
+
+
 def moved(page, text: str) -> None:
     """Wait until another time than `text` is shown, the same everywhere."""
     changed = f"document.querySelector('.bsqh-player output').textContent !== '{text}'"
     page.wait_for_function(f"{changed} && {RIGHT}")
 
 
-def test_a_walk_through_the_page(serve, open_page) -> None:
-    base, errors = serve(APP), []
+def test_a_walk_through_the_page(base, open_page) -> None:
+    errors = []
     page = open_page(f"{base}/selection?kernel=rotation&state=sine&T=20&M=64", height=2600)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.get_by_role("heading", name="Selection dynamics").wait_for()
@@ -72,10 +78,10 @@ def test_a_walk_through_the_page(serve, open_page) -> None:
     assert errors == []
 
 
-def test_the_state_plays(serve, open_page) -> None:
+def test_the_state_plays(base, open_page) -> None:
     page, said = open_page("about:blank"), []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: said.append(frame)))
-    page.goto(f"{serve(APP)}/selection?M=64")
+    page.goto(f"{base}/selection?M=64")
     wait_until(lambda: page.evaluate(DRAWN) >= 2, "the pictures that move")
     slider, time = page.get_by_role("slider", name="Shown at time t"), page.locator(".bsqh-player output")
     profile = page.locator(".bsqh-live-plot").nth(1)
@@ -124,8 +130,8 @@ def where_it_stays(place) -> dict[str, float]:
     return box
 
 
-def test_a_state_drawn_by_hand(serve, open_page) -> None:
-    page = open_page(f"{serve(APP)}/selection", height=1500)
+def test_a_state_drawn_by_hand(base, open_page) -> None:
+    page = open_page(f"{base}/selection", height=1500)
     page.get_by_text("Draw the state").click()
     page.wait_for_function("location.search.includes('state=drawn')")
     page.locator(".bsqh-pad polyline").wait_for()
@@ -159,8 +165,8 @@ def test_a_state_drawn_by_hand(serve, open_page) -> None:
     assert len(line.get_attribute("points").split()) == 33
 
 
-def test_two_dimensions_on_a_phone(serve, open_page) -> None:
-    page = open_page(f"{serve(APP)}/selection?dim=2&M=64", width=390, height=844, color_scheme="dark")
+def test_two_dimensions_on_a_phone(base, open_page) -> None:
+    page = open_page(f"{base}/selection?dim=2&M=64", width=390, height=844, color_scheme="dark")
     page.get_by_text("u = 0 is stable").wait_for()
     wait_until(lambda: page.locator(".bsqh-live-plot").count() == 5, "five charts")
     page.locator(".bsqh-live-plot").first.scroll_into_view_if_needed()
