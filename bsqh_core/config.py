@@ -322,6 +322,11 @@ class RunConfig:
             raise ConfigError(problems)
 
     @property
+    def has_target(self) -> bool:
+        """Whether f(T) is to meet a function, in place of classes."""
+        return self.dataset == "profiles"
+
+    @property
     def admissible(self) -> str:
         """The set that the weights are trained in: "real", "box", or a name in `ADMISSIBLE`."""
         own = METHODS[self.method].weights
@@ -352,7 +357,7 @@ class RunConfig:
         if name == "rho_until" and self.rho_start is None:
             return False
         if name in ("initial", "target"):
-            return self.dataset == "profiles"
+            return self.has_target
         if name in ARCHITECTURE_SETTINGS:
             return name in NETWORKS[self.network].settings
         if name in ("bound_a", "bound_b") and self.network != "selection":

@@ -53,7 +53,7 @@ def _first_width(config: RunConfig) -> int:
 
 def _of_profiles(config: RunConfig) -> dict[str, str]:
     """What a target in place of classes asks for."""
-    if config.dataset != "profiles":
+    if not config.has_target:
         if config.loss != "mean-square":
             return {}
         return {"loss": "mean-square needs a target: choose another loss, or the data set profiles."}

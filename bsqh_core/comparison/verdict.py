@@ -181,7 +181,7 @@ def _outcomes(entries: Sequence[Entry], standings: Sequence[Standing]) -> str:
     parts = []
     for entry, standing in zip(entries, standings, strict=True):
         verb = "ended with" if entry.ended else "now has"
-        if entry.config.dataset == "profiles":
+        if entry.config.has_target:
             J = np.mean([history.column("J")[-1] for history in entry.histories])
             parts.append(f"{standing.label} {verb} J = {J:.3g}")
             continue

@@ -87,7 +87,7 @@ def _applicable(entries: Sequence[Entry]) -> dict[Quantity, str]:
 
 
 def _classifies(entry: Entry) -> bool:
-    return entry.config.dataset != "profiles"
+    return not entry.config.has_target
 
 
 def _as_it_was(entry: Entry, at: int) -> Entry:

@@ -88,7 +88,7 @@ def _after(found: Sequence[Learnt]) -> str:
 def _target(configs: Sequence[RunConfig]) -> np.ndarray | None:
     """The target that these runs have in common, if they have one, (M,)."""
     first = configs[0]
-    if first.dataset != "profiles" or len({(c.dataset, c.initial, c.target) for c in configs}) > 1:
+    if not first.has_target or len({(c.dataset, c.initial, c.target) for c in configs}) > 1:
         return None
     # On the cells of the run, where its formulas are known to be finite; its device may be another machine's.
     return prepare_dataset(replace(first, device="cpu", dtype="float64")).train.y[0].numpy()

@@ -74,7 +74,7 @@ def _task_of(config: RunConfig) -> str:
         return all(getattr(config, name) == value for name, value in ({"dataset": "profiles"} | settings).items())
 
     fitting = (title for title, settings in TASKS.items() if title != _OWN and told(settings))
-    return next(fitting, _OWN if config.dataset == "profiles" else next(iter(TASKS)))
+    return next(fitting, _OWN if config.has_target else next(iter(TASKS)))
 
 
 def learning_form() -> None:

@@ -82,7 +82,7 @@ def prepare_dataset(config: RunConfig, dataset: Dataset | None = None) -> Datase
 
 
 def _named_dataset(config: RunConfig) -> Dataset:
-    if config.dataset != "profiles":
+    if not config.has_target:
         return load_dataset(config.dataset)
     (cells,) = config.widths or NETWORKS[config.network].widths
     return load_profiles(config.initial, config.target, cells)
