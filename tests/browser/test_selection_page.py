@@ -13,6 +13,13 @@ from helpers import wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
 DRAWN = "() => document.querySelectorAll('.bsqh-live-plot:has(.main-svg)').length"
+NOTE_ORDER = """() => {
+    window.order = [];
+    const note = (div, i) => div.on("plotly_afterplot", () => window.order.push(i));
+    document.querySelectorAll(".bsqh-live-plot").forEach(note);
+    const tick = () => requestAnimationFrame(() => tick(window.order.push("frame")));
+    tick();
+}"""
 # At the time of the slider: do the line in the picture of all times, and what is drawn of f, stand where they should?
 RIGHT = """(() => {
     const [heat, profile] = document.querySelectorAll(".bsqh-live-plot");
@@ -48,6 +55,15 @@ def test_a_walk_through_the_page(base, open_page) -> None:
     page.get_by_text("u = 0 is stable").wait_for()
     wait_until(lambda: page.evaluate(DRAWN) == 5, "five charts")
     assert page.get_by_role("spinbutton", name="Width M").input_value() == "64"
+
+    # What one waits for is drawn first, and seen before the rest is drawn.
+    page.evaluate(NOTE_ORDER)
+    page.get_by_role("slider", name="Depth L").press("ArrowRight")
+    page.wait_for_function("order.includes(2) && order.includes(3)")
+    order = page.evaluate("order")
+    rest = next(i for i, drawn in enumerate(order) if drawn in (2, 3))
+    assert {0, 1} < set(order[:rest])
+    assert order[rest - 1] == "frame"
 
     page.get_by_text("Random, half the spectrum unstable").click()
     page.get_by_text("u = 0 is unstable").wait_for()
