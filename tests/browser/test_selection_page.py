@@ -54,7 +54,7 @@ def test_a_walk_through_the_page(base, open_page) -> None:
     page.get_by_role("heading", name="Selection dynamics").wait_for()
     page.get_by_text("u = 0 is stable").wait_for()
     wait_until(lambda: page.evaluate(DRAWN) == 5, "five charts")
-    assert page.get_by_role("spinbutton", name="Width M").input_value() == "64"
+    expect(page.get_by_role("spinbutton", name="Width M")).to_have_value("64")
 
     # What one waits for is drawn first, and seen before the rest is drawn.
     page.evaluate(NOTE_ORDER)
