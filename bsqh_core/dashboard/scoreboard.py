@@ -40,12 +40,12 @@ def scoreboard() -> None:
         "its seeds with bars of ± one standard deviation; down and to the left is better. On the **Pareto front** "
         "nothing is both sparser and more accurate."
     )
-    results = _results()
-    lines = _filtered([line for row in results.rows if (line := line_of(row))] if results else [])
+    board, record = _results("scoreboard"), _results("record")
+    lines = _filtered([line for found in (board, record) if found for row in found.rows if (line := line_of(row))])
     placed = [line.placed for line in lines]
-    if results and not placed:
+    if board and not placed:
         st.info("Nothing of this is measured yet. Measure it:", icon=":material/hourglass_empty:")
-        st.code(results.command, language="sh", wrap_lines=True)
+        st.code(board.command, language="sh", wrap_lines=True)
     live_plot(
         figures.scoreboard_figure(placed, _REPORTED),
         key="scoreboard",
@@ -61,10 +61,10 @@ def scoreboard() -> None:
     _published()
 
 
-def _results() -> Results | None:
-    """What has been measured; a notice where its file cannot be read."""
+def _results(name: str) -> Results | None:
+    """What has been measured of an experiment; a notice where its file cannot be read."""
     try:
-        return results_of(EXPERIMENTS["scoreboard"])
+        return results_of(EXPERIMENTS[name])
     except UserError as error:
         st.error(plain(str(error)), icon=":material/database_off:")
         return None

@@ -59,7 +59,8 @@ def with_section(text: str, name: str, content: str) -> str:
 
 def section(results: Results, experiment: Experiment) -> str:
     """Table and notes of an experiment, in Markdown."""
-    long = len(results.rows) == 1 or len(experiment.quantities) >= _LONG * len(results.rows)
+    alone = len(results.rows) == 1 and bool(results.rows[0].published)
+    long = alone or len(experiment.quantities) >= _LONG * len(results.rows)
     table = _transposed(results, experiment) if long else _table(results, experiment)
     return "\n".join([*table, "", *_notes(results, experiment)])
 

@@ -78,6 +78,14 @@ def test_chart_and_table_have_the_means_over_seeds() -> None:
 
 
 @pytest.mark.usefixtures("measured")
+def test_the_fewest_weights_are_on_the_board_too(folder: Path) -> None:
+    row = EXPERIMENTS["record"].rows[0]
+    add_run(EXPERIMENTS["record"], row.name, result(0, nonzeros=1300), folder)
+    assert settings(open_page("scoreboard"))[-1] == row.title
+    assert settings(open_page("scoreboard", network="lenet5-caffe")) == ["bSQH on Caffe's", row.title]
+
+
+@pytest.mark.usefixtures("measured")
 def test_filters_stand_in_the_address() -> None:
     app = open_page("scoreboard", network="lenet5", methods="bsqh,nonsense")
     assert settings(app) == ["bSQH, ρ = 0.001"]

@@ -83,6 +83,17 @@ def test_one_row_is_a_column_and_the_greatest_value_is_shown(folder: Path, monke
     ]
 
 
+def test_one_row_of_which_nothing_is_published_is_a_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = replace(SMALL, name="alone", rows=(Row("mini", "batch 20", CONFIG),))
+    monkeypatch.setitem(EXPERIMENTS, "alone", alone)
+    results = add_run(alone, "mini", make_result(accuracy=0.89), folder)
+    assert section(results, alone).splitlines()[:3] == [
+        "|  | seeds | ACC (%) | J_B |",
+        "| --- | --- | --- | --- |",
+        "| batch 20 | 1 | 89.00 | 1.5000 |",
+    ]
+
+
 def test_only_what_stands_between_the_markers_is_replaced(folder: Path) -> None:
     results = measured(folder, 0.95)
     path = document_path(folder)
