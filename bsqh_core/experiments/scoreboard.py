@@ -28,8 +28,8 @@ _WORK = RunConfig(
 _L0, _ELASTIC_NET, _RISING = (1e-3, 3e-3, 6e-3), (1e-4, 3e-4, 1e-3), (3e-3, 1e-2, 3e-2, 1e-1)
 _KEEP = (0.3, 0.1, 0.05, 0.03, 0.015)
 _PROXIMAL = ("bsqh", "sr2", "prox-sgd", "prox-adam")
-_RATES = {"sgd": 0.1, "prox-sgd": 0.1, "iht": 0.1, "adam": 3e-3, "prox-adam": 3e-3, "pruning": 3e-3}
-"""Provisional: `TUNING` is to decide."""
+_RATES = {"sgd": 0.1, "prox-sgd": 0.1, "iht": 0.3, "adam": 3e-3, "prox-adam": 3e-3, "pruning": 3e-3}
+"""The best of `TUNING`."""
 
 
 def _work(method: str) -> RunConfig:
