@@ -191,10 +191,10 @@ def _checked_row(experiment: Experiment, values: dict[str, Any]) -> tuple[RunRes
         raise ValueError(f"row {name}: {error}") from None
     except UserError as error:
         raise ValueError(str(error).rstrip(".")) from None
-    if not same_configuration(config, wanted):
+    found = _list(values["runs"], f"row {name}, runs")
+    if found and not same_configuration(config, wanted):  # what is not measured yet may change
         differing = [item for item in differing_fields([config, wanted]) if item != "device"]
         raise ValueError(f"row {name} was measured with another {', '.join(differing)}")
-    found = _list(values["runs"], f"row {name}, runs")
     runs = tuple(_checked(RunResult, run, f"row {name}, run {i}") for i, run in enumerate(found))
     if len({run.seed for run in runs}) < len(runs):
         raise ValueError(f"row {name} has a seed twice")

@@ -12,7 +12,7 @@ import pytest
 
 from bsqh_core.errors import UserError
 from bsqh_core.experiments import EXPERIMENTS, Row, load_results, results_directory
-from bsqh_core.experiments.files import add_run, json_text
+from bsqh_core.experiments.files import add_run, json_text, read_results
 from helpers import Child
 from small_experiment import CONFIG, SMALL, make_result
 
@@ -137,6 +137,13 @@ def test_a_file_of_an_older_version_is_read(folder: Path) -> None:
     del _of_row(values)["config"]["scaling"]
     path.write_text(json.dumps(values), encoding="utf-8")
     assert load_results("small", folder).row("mini").runs == (run,)
+
+
+def test_settings_of_which_nothing_is_measured_may_change(folder: Path) -> None:
+    add_run(SMALL, "mini", make_result(), folder)
+    mini, full = SMALL.rows
+    changed = replace(SMALL, rows=(mini, replace(full, config=replace(full.config, rho=0.5))))
+    assert read_results(changed, folder).row(full.name).config.rho == 0.5
 
 
 ADD = """
