@@ -89,8 +89,8 @@ TUNING = Experiment(
 RECORD = Experiment(
     "record",
     "Fewest weights",
-    "LeNet-5-Caffe, 431,080 parameters, on all 60,000 images of MNIST, 20,000 mini-batches of 128: ρ rises until fewer "
-    "than 1,400 weights are left.",
+    "LeNet-5-Caffe, 431,080 parameters, on all 60,000 images of MNIST, 20,000 mini-batches of 128: ρ rises until few "
+    "weights are left, which then train without it.",
     (
         Row(
             "bsqh-rising-0.12",
