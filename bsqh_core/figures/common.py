@@ -20,7 +20,8 @@ POINTS_PER_LINE = 1500
 # Okabe and Ito's hues, the light ones darkened: each has contrast 3 or more against white and near-black.
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, SKY = "#0072B2", "#D55E00", "#009E73", "#C4709F", "#A8780A", "#2D94CC"
 GREY = "#808080"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE, SKY)
+# Sixth place looks like the first but for its colour: the two blues stay apart.
+PALETTE = (BLUE, VERMILLION, GREEN, SKY, OCHRE, PURPLE)
 # Six colours and five dashes: 30 lines before two look alike.
 DASHES = ("solid", "dash", "dot", "dashdot", "8px,3px")
 
