@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 
-PARTS = ("full-batch", "mini-batch", "discrete", "dashboard", "scaling", "store", "audience", "selection")
+PARTS = ("full-batch", "mini-batch", "discrete", "dashboard", "scaling", "store", "audience", "selection", "slider")
 
 
 def main() -> None:

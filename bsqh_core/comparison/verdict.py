@@ -197,7 +197,8 @@ def _limits(entries: Sequence[Entry], target: float, smooth: bool) -> list[str]:
     said = []
     if smooth:
         said.append(f"J of mini-batches is noisy: here it is the mean over the last {WINDOW} iterations.")
-    differing = differing_fields([entry.config for entry in entries])
+    configs = [entry.config for entry in entries]
+    differing = [name for name in differing_fields(configs) if any(config.reads(name) for config in configs)]
     if names := [_MEANING_OF_J[name] for name in differing if name in _MEANING_OF_J]:
         said.append(f"They differ in {_and(names)}, so J does not mean the same for all of them.")
     if any(entry.config.rho_start is not None or entry.config.debias for entry in entries):

@@ -15,14 +15,14 @@ from bsqh_core.dashboard.address import follow_address, write_address
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.paper_table import formula, legend_of, table_of, tally, verdict_of
-from bsqh_core.dashboard.results import results_of
+from bsqh_core.dashboard.results import results_of, warn_of_unfinished
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.datasets import DATASETS, data_directory
 from bsqh_core.errors import ConfigError, UserError
 from bsqh_core.experiments import SEEDS, Experiment, Results, RunResult
 from bsqh_core.experiments.paper import FIGURE_2_ITERATIONS, PAPER
 from bsqh_core.experiments.published import FIGURE_4
-from bsqh_core.records import EvaluationRecord, Outcome
+from bsqh_core.records import EvaluationRecord
 from bsqh_core.titles import describe, plain
 
 _KEY = "paper_experiment"
@@ -111,14 +111,11 @@ def _provenance(results: Results) -> None:
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
         seconds = sum(run.seconds for run in runs)
         count = f"{len(runs)} run{'s' * (len(runs) > 1)}"
-        st.markdown(plain(f"Measured on {devices}; {when}; {count}, {seconds:,.0f} device seconds. To repeat it:"))
+        st.markdown(plain(f"Measured on {devices}; {when}; {count}, {seconds:,.0f} device seconds. Measure all rows:"))
     else:
         st.markdown("Measure it:")
     st.code(results.command, language="sh", wrap_lines=True)
-    for row in results.rows:
-        for run in row.runs:
-            if run.outcome is not Outcome.FINISHED:
-                st.warning(plain(f"{row.title}, seed {run.seed}: {run.reason}"))
+    warn_of_unfinished(results)
 
 
 # --- figures ---
@@ -156,7 +153,7 @@ def learning_curves(results: Results, quantity: str) -> figures.Curves:
         seconds, values = (np.array(column[:within], dtype=float) for column in columns)
         return seconds, values
 
-    return [(row.title, [curve(run) for run in row.runs]) for row in results.rows]
+    return [(row.title, [curve(run) for run in row.runs if run.curve.iteration]) for row in results.rows]
 
 
 def _figure_4(results: Results) -> None:

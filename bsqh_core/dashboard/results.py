@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import streamlit as st
+
 from bsqh_core.experiments import Experiment, Results, results_directory
 from bsqh_core.experiments.files import read_results
+from bsqh_core.records import Outcome
+from bsqh_core.titles import plain
 
 _Version = tuple[int, int] | None
 _kept: dict[Path, tuple[Experiment, _Version, Results]] = {}
@@ -28,6 +32,14 @@ def results_of(experiment: Experiment) -> Results:
     results = read_results(experiment, folder)
     _kept[path] = (experiment, version, results)
     return results
+
+
+def warn_of_unfinished(results: Results) -> None:
+    """Tell of each run that did not end well."""
+    for row in results.rows:
+        for run in row.runs:
+            if run.outcome is not Outcome.FINISHED:
+                st.warning(plain(f"{row.title}, seed {run.seed}: {run.reason}"))
 
 
 def _version(path: Path) -> _Version:

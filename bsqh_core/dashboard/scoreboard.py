@@ -12,15 +12,18 @@ from bsqh_core import captions, figures
 from bsqh_core.comparison import Measured, Placed, Reported
 from bsqh_core.dashboard.address import follow_address, write_address
 from bsqh_core.dashboard.live_plot import live_plot
-from bsqh_core.dashboard.results import results_of
+from bsqh_core.dashboard.results import results_of, warn_of_unfinished
 from bsqh_core.dashboard.share import share_button
 from bsqh_core.errors import UserError
 from bsqh_core.experiments import EXPERIMENTS, Results, RowResults
 from bsqh_core.experiments.literature import CAVEAT, LITERATURE
+from bsqh_core.experiments.scoreboard import ERROR, NONZEROS, SECONDS
 from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
+from bsqh_core.records import Outcome
 from bsqh_core.titles import plain
 
+_EXPERIMENTS = ("scoreboard", "record")
 _NETWORK, _METHODS = "scoreboard_network", "scoreboard_methods"
 _REPORTED = [Reported(point.label, point.error_percent, point.nonzeros) for point in LITERATURE]
 
@@ -29,6 +32,7 @@ class Line(NamedTuple):
     """One setting: its place on the scoreboard, and what else the table says of it."""
 
     placed: Placed
+    epochs: float
     seconds: Measured | None
     devices: str
 
@@ -40,12 +44,15 @@ def scoreboard() -> None:
         "its seeds with bars of ± one standard deviation; down and to the left is better. On the **Pareto front** "
         "nothing is both sparser and more accurate."
     )
-    board, record = _results("scoreboard"), _results("record")
-    lines = _filtered([line for found in (board, record) if found for row in found.rows if (line := line_of(row))])
+    measured = {name: found for name in _EXPERIMENTS if (found := _results(name))}
+    known = [line for found in measured.values() for row in found.rows if (line := line_of(row))]
+    lines = _filtered(known)
     placed = [line.placed for line in lines]
-    if board and not placed:
+    if known and not lines:
+        st.info("No setting passes both filters: take one of them away.", icon=":material/filter_alt_off:")
+    elif "scoreboard" in measured and not known:
         st.info("Nothing of this is measured yet. Measure it:", icon=":material/hourglass_empty:")
-        st.code(board.command, language="sh", wrap_lines=True)
+        st.code(measured["scoreboard"].command, language="sh", wrap_lines=True)
     live_plot(
         figures.scoreboard_figure(placed, _REPORTED),
         key="scoreboard",
@@ -56,8 +63,12 @@ def scoreboard() -> None:
         f"Hollow markers: a network other than {NETWORKS['lenet5'].title}, which is here the unpadded one with 44,426 "
         f"parameters. {CAVEAT}"
     )
+    described = [EXPERIMENTS[name] for name in _EXPERIMENTS]
+    st.caption(" ".join(f"**{experiment.title}**: {experiment.sentence}" for experiment in described))
     if lines:
         _table(lines)
+    for found in measured.values():
+        warn_of_unfinished(found)
     _published()
 
 
@@ -71,15 +82,18 @@ def _results(name: str) -> Results | None:
 
 
 def line_of(row: RowResults) -> Line | None:
-    """A row of an experiment on the scoreboard, by its runs that have an accuracy; None without any."""
-    runs = [run for run in row.runs if run.accuracy is not None and run.nonzeros is not None]
-    error = Measured.of(100 * (1 - run.accuracy) for run in runs if run.accuracy is not None)
-    nonzeros = Measured.of(run.nonzeros for run in runs if run.nonzeros is not None)
+    """A row of an experiment on the scoreboard, by its runs that came to a network; None without any."""
+    runs = [run for run in row.runs if run.accuracy is not None and run.outcome is not Outcome.DIVERGED]
+    error, nonzeros, seconds = (
+        Measured.of(value for run in runs if (value := quantity.of(run)) is not None)
+        for quantity in (ERROR, NONZEROS, SECONDS)
+    )
     if error is None or nonzeros is None:
         return None
-    placed = Placed(row.config.method, row.title, row.config.network, nonzeros, error)
-    devices = ", ".join(dict.fromkeys(run.device for run in runs))
-    return Line(placed, Measured.of(run.seconds for run in runs), devices)
+    config, images = row.config, runs[0].data.training_images
+    placed = Placed(config.method, row.title, config.network, nonzeros, error)
+    epochs = config.iterations * (1 if config.batch_size == "full" else config.batch_size / images)
+    return Line(placed, epochs, seconds, ", ".join(dict.fromkeys(run.device for run in runs)))
 
 
 def _filtered(lines: Sequence[Line]) -> list[Line]:
@@ -128,6 +142,7 @@ def _table(lines: Sequence[Line]) -> None:
             "Method": METHODS[line.placed.method].label,
             "Setting": line.placed.setting,
             "Network": NETWORKS[line.placed.network].title,
+            "Epochs": line.epochs,
             "Seeds": line.placed.error.seeds,
             "Error %": line.placed.error.mean,
             "± error": line.placed.error.deviation,
@@ -146,7 +161,7 @@ def _table(lines: Sequence[Line]) -> None:
         column_config={
             **{name: st.column_config.NumberColumn(format="%.2f") for name in ("Error %", "± error")},
             **{name: st.column_config.NumberColumn(format="localized") for name in ("Non-zeros", "± non-zeros")},
-            "Device s": st.column_config.NumberColumn(format="%.0f"),
+            **{name: st.column_config.NumberColumn(format="%.0f") for name in ("Epochs", "Device s")},
         },
         alt=f"{len(rows)} settings. {on_front}",
     )

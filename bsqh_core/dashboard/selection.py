@@ -190,9 +190,9 @@ def depth_and_width(problem: Problem) -> None:
     """On demand: how far from its limit a network is."""
     st.subheader("Depth and width", anchor=False)
     st.markdown(
-        r"How far is a network of $L$ layers and $M$ neurons from its limit? Euler's error falls like $1/L$ (LM19 "
-        r"Theorem 2.1), that of RK4 like $1/L^4$ where $\sigma$ is smooth, and the midpoint rule's like $1/M^2$ where "
-        r"$a$, $b$ and $f(\cdot, 0)$ are (in two dimensions, of cells along an axis)."
+        r"How far is a network of $L$ layers and $M$ neurons from its limit? LM19's Theorem 2.1 says that it has one, "
+        r"without a rate. Where $\sigma$, $a$, $b$ and $f(\cdot, 0)$ are smooth, Euler's error falls like $1/L$, that "
+        r"of RK4 like $1/L^4$, and the midpoint rule's like $1/M^2$ (in two dimensions, of cells along an axis)."
     )
     if st.session_state.get(_MEASURED) != problem:
         if not st.button("Measure it", icon=":material/straighten:", key=key_of("measure")):

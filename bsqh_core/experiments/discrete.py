@@ -8,6 +8,7 @@ from typing import Any
 
 from bsqh_core.config import RunConfig
 from bsqh_core.experiments.experiment import Experiment, Quantity, Row
+from bsqh_core.experiments.paper import ACCURACY
 from bsqh_core.experiments.published import LH18_AT_EPOCHS, LH18_END
 from bsqh_core.experiments.results import RunResult
 from bsqh_core.methods import METHODS
@@ -47,7 +48,7 @@ def _after(epoch: int, name: str, title: str, column: str, value: Callable[[floa
 _ACCURACY = tuple(_after(epoch, "accuracy", "ACC (%)", "accuracy", lambda a: 100 * a) for epoch in (1, 10, 20, 50))
 _NONZEROS = tuple(_after(epoch, "kept", "non-zero (%)", "sparsity", _kept) for epoch in (1, 10, 20, 50))
 _END = (
-    Quantity("accuracy", "ACC (%)", lambda run: None if run.accuracy is None else 100 * run.accuracy, ".2f"),
+    ACCURACY,
     Quantity("kept", "non-zero (%)", lambda run: None if run.sparsity is None else _kept(run.sparsity), ".2f"),
 )
 

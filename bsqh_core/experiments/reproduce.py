@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bsqh_core.config import RunConfig
 from bsqh_core.datasets import load_dataset
-from bsqh_core.errors import UserError
+from bsqh_core.errors import DataError, UserError
 from bsqh_core.experiments.document import refresh_document
 from bsqh_core.experiments.experiment import Experiment, Row
 from bsqh_core.experiments.files import add_run, read_results, same_configuration
@@ -53,19 +53,26 @@ def reproduce(
     What the results file holds is not measured again. What has ended in the worker's store is taken from there, first
     of all; a run that was stopped, interrupted or failed goes on; others are begun, one seed of all rows before the
     next. After each `Training` the caller lets the run end, or stops it, before it asks for more. Results file and
-    document are written whenever a run is added.
+    document are written whenever a run is added. Data that are missing are told once, and rows on others go on.
 
     Raises
     ------
     UserError
-        If the results file is damaged, or data are missing.
+        If the results file is damaged.
     """
     results, stored = read_results(experiment, folder), worker.store.runs()
     refresh_document(experiment, folder)
     missing = [(row, seed) for seed in range(seeds) for row in rows if results.row(row.name).run(seed) is None]
     missing.sort(key=lambda item: not _is_done(find(stored, _config(*item))))  # what is in the store comes first
+    absent: set[str] = set()
     for row, seed in missing:
-        yield from _measure(experiment, row, seed, worker, folder)
+        if row.config.dataset in absent:
+            continue
+        try:
+            yield from _measure(experiment, row, seed, worker, folder)
+        except DataError as error:
+            absent.add(row.config.dataset)
+            yield Left(row, seed, str(error))
 
 
 def find(runs: Sequence[StoredRun], config: RunConfig) -> StoredRun | None:
@@ -83,7 +90,7 @@ def _measure(
     store, config = worker.store, _config(row, seed)
     run = find(store.runs(), config)
     if run is None or run.resumable:
-        load_dataset(config.dataset)  # what is missing is said once, and leaves no failed runs behind
+        load_dataset(config.dataset)  # before the run is begun: what is missing leaves no failed runs behind
         try:
             run = _begin(worker, config, run)
         except UserError as error:

@@ -1,10 +1,10 @@
-"""Means and spreads over seeds, and whether they agree with what was published: the one place that computes them."""
+"""Means and spreads over seeds, and whether they agree with what was published."""
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 
+from bsqh_core.comparison import Measured
 from bsqh_core.experiments.experiment import SEEDS, Quantity
 from bsqh_core.experiments.published import Published
 from bsqh_core.experiments.results import RowResults
@@ -41,11 +41,12 @@ def summary_of(row: RowResults, quantity: Quantity) -> Summary:
     """One quantity of a row over its runs, beside what was published."""
     values = [value for run in row.runs if (value := quantity.of(run)) is not None]
     published = row.published.get(quantity.name)
-    mean = statistics.fmean(values) if values else None
+    measured = Measured.of(values)
+    mean = measured.mean if measured else None
     return Summary(
         n=len(values),
         mean=mean,
-        std=statistics.stdev(values) if len(values) > 1 else None,
+        std=measured.deviation if measured else None,
         most=max(values, default=None),
         published=published,
         differs=_differs(mean, published) if len(values) >= SEEDS else None,

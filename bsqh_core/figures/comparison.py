@@ -139,10 +139,7 @@ def pareto_figure(entries: Sequence[Entry]) -> Figure:
     if not found:
         return waiting(layout, "Waiting for the first evaluation")
     front = [found[i] for i in pareto_front([(result.nonzeros, result.accuracy) for result in found])]
-    steps = line("Pareto front", _nonzeros(front), [result.accuracy for result in front], GREY, "solid")
-    steps |= {"hoverinfo": "skip"}
-    steps["line"]["shape"] = "hv"
-    data = [steps]
+    data = [front_line([result.nonzeros for result in front], [result.accuracy for result in front])]
     for i, entry in enumerate(entries):
         own = [result for result in found if result.entry == i]
         if own:
@@ -203,7 +200,7 @@ def _results(index: int, label: str, own: Sequence[Result]) -> dict[str, Any]:
         "name": label,
         "uid": str(index),
         "mode": "markers",
-        "x": _nonzeros(own),
+        "x": pack(on_log_axis([result.nonzeros for result in own])),
         "y": pack([result.accuracy for result in own]),
         "marker": {"color": color, "symbol": symbol, "size": 10},
         "text": text,
@@ -211,6 +208,13 @@ def _results(index: int, label: str, own: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _nonzeros(found: Sequence[Result]) -> dict[str, str]:
-    # A logarithmic axis has no place for a network without weights: it stands at 1.
-    return pack([max(result.nonzeros, 1) for result in found])
+def front_line(nonzeros: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
+    """The Pareto front: what can be had with at most so many non-zeros."""
+    steps = line("Pareto front", pack(on_log_axis(nonzeros)), values, GREY, "solid")
+    steps["line"]["shape"] = "hv"
+    return steps | {"hoverinfo": "skip"}
+
+
+def on_log_axis(nonzeros: Sequence[float]) -> list[float]:
+    """A logarithmic axis has no place for a network without weights: it stands at 1."""
+    return [max(count, 1) for count in nonzeros]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bsqh_core.comparison import Measured, Placed, Reported, front
-from bsqh_core.figures.common import GREY, Figure, axes, line, pack, waiting
-from bsqh_core.figures.comparison import contestant_style
+from bsqh_core.figures.common import GREY, Figure, axes, waiting
+from bsqh_core.figures.comparison import contestant_style, front_line, on_log_axis
 from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
 
@@ -40,7 +40,9 @@ def scoreboard_figure(placed: Sequence[Placed], reported: Sequence[Reported]) ->
     if not errors:
         return waiting(layout, "Not yet measured")
     data = [_published(reported)] if reported else []
-    data += [_front(front(placed))] if placed else []
+    if placed:
+        best = front(placed)
+        data.append(front_line([item.nonzeros.mean for item in best], [item.error.mean for item in best]))
     for method in METHODS:
         networks = [name for name in NETWORKS if any((item.method, item.network) == (method, name) for item in placed)]
         for network in networks:
@@ -59,7 +61,7 @@ def _method(method: str, network: str, own: Sequence[Placed]) -> dict[str, Any]:
         f"{item.error.seeds} seed{'s' * (item.error.seeds > 1)}, {NETWORKS[network].title}"
         for item in own
     ]
-    x, y = [_place(item) for item in own], [item.error.mean for item in own]
+    x, y = on_log_axis([item.nonzeros.mean for item in own]), [item.error.mean for item in own]
     return _markers(METHODS[method].label, x, y, color, symbol) | {
         "uid": f"{method} {network}",
         "legendgroup": method,
@@ -87,21 +89,9 @@ def _published(reported: Sequence[Reported]) -> dict[str, Any]:
     }
 
 
-def _front(on_it: Sequence[Placed]) -> dict[str, Any]:
-    x = pack([_place(item) for item in on_it])
-    steps = line("Pareto front", x, [item.error.mean for item in on_it], GREY, "solid")
-    steps["line"]["shape"] = "hv"
-    return steps | {"hoverinfo": "skip"}
-
-
 def _markers(name: str, x: list[float], y: list[float], color: str, symbol: str) -> dict[str, Any]:
     marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.5, "color": color}}
     return {"type": "scatter", "mode": "markers", "name": name, "uid": name, "x": x, "y": y, "marker": marker}
-
-
-def _place(item: Placed) -> float:
-    # A logarithmic axis has no place for a network without weights: it stands at 1.
-    return max(item.nonzeros.mean, 1.0)
 
 
 def _bars(values: Sequence[Measured], color: str) -> dict[str, Any]:

@@ -156,8 +156,9 @@ class Store:
                 done = 0  # a disk that lost records which it had promised to keep
             for table in ("iterations", "rejected_trials"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ? AND iteration > ?", (run.number, done))
+            # Those of a run's end, too, which it would not have had without the break.
             connection.execute(
-                "DELETE FROM evaluations WHERE run = ? AND (iteration > ? OR iteration % ?)",
+                "DELETE FROM evaluations WHERE run = ? AND (iteration > ? OR iteration % ? OR iteration = 0)",
                 (run.number, done, run.config.evaluate_every),
             )
             connection.execute(

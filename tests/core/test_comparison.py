@@ -323,6 +323,8 @@ def test_what_limits_the_comparison_is_said() -> None:
     assert "They differ in penalty and ρ, so J does not mean the same" in said
     assert "They differ in device" in said
     assert "That J is no lower" not in said
+    unread = [entry(name, run, config=RunConfig(penalty="none", rho=rho)) for name, rho in (("A", 0.1), ("B", 0.2))]
+    assert "They differ" not in text(*unread), "without a penalty there is no ρ"
     assert "batches differ in size" in text(
         entry("A", make_history([1.0] * 30)), entry("B", make_history([2.0] * 30), config=RunConfig(batch_size=64))
     )

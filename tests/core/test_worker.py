@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bsqh_core import IterationRecord, Outcome, RunConfig, session
+from bsqh_core import worker as module
 from bsqh_core.errors import ConfigError, UserError
 from bsqh_core.records import State
 from bsqh_core.solvers import SQHSolver
@@ -149,6 +150,25 @@ class TestResuming:
         run = worker.submit(CONTESTANTS[0])
         wait_until_ended(worker.store, run.uid)
         assert worker.store.run(run.uid).outcome is Outcome.FAILED
+        worker.resume([run.uid])
+        wait_until_ended(worker.store, run.uid)
+        assert stored(worker.store, run.uid) == alone[0]
+
+    def test_a_stop_before_the_first_iteration_leaves_no_trace(
+        self, worker: Worker, alone: list, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        solver = module.build_solver
+
+        def stop_and_build(*arguments: object) -> object:
+            worker.want([run.uid for run in worker.store.runs()], "stop")
+            return solver(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "build_solver", stop_and_build)
+            run = worker.submit(CONTESTANTS[0])
+            wait_until_ended(worker.store, run.uid)
+        assert worker.store.run(run.uid).latest.iterations == 0
+        assert stored(worker.store, run.uid)["evaluations"], "or there is nothing to take back"
         worker.resume([run.uid])
         wait_until_ended(worker.store, run.uid)
         assert stored(worker.store, run.uid) == alone[0]

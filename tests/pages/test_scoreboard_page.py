@@ -70,6 +70,7 @@ def test_chart_and_table_have_the_means_over_seeds() -> None:
     assert (line["Method"], line["Network"], line["Seeds"]) == ("bSQH", "LeNet-5", 2)
     assert (line["Error %"], line["± error"]) == pytest.approx((1.5, 0.5**0.5))
     assert (line["Non-zeros"], line["± non-zeros"], line["Device s"]) == (1100, 141, 10.5)
+    assert line["Epochs"] == pytest.approx(CONFIG.iterations)
     assert shown.loc["Adam"]["Seeds"] == 1, "a run without an accuracy does not count"
     (chart,) = charts(app)
     mine = next(trace for trace in chart["figure"]["data"] if trace["uid"] == "bsqh lenet5")
@@ -99,6 +100,22 @@ def test_filters_stand_in_the_address() -> None:
     app.multiselect(key="scoreboard_methods").set_value([]).run()
     assert len(settings(app)) == 3
     assert dict(app.query_params) == {}
+
+
+@pytest.mark.usefixtures("measured")
+def test_filters_that_exclude_each_other_are_told() -> None:
+    app = open_page("scoreboard", network="lenet5-caffe", methods="adam")
+    assert not settings(app)
+    assert "No setting passes both filters" in app.info[0].value
+    assert not app.code, "it is measured"
+
+
+def test_a_run_that_diverged_is_told_and_does_not_count(folder: Path) -> None:
+    add_run(BOARD, "bsqh", result(0, accuracy=0.99), folder)
+    add_run(BOARD, "bsqh", result(1, accuracy=0.1, outcome="diverged", reason="J is infinite"), folder)
+    app = open_page("scoreboard")
+    assert app.dataframe[0].value["Error %"].tolist() == [pytest.approx(1)]
+    assert "J is infinite" in app.warning[0].value
 
 
 @pytest.mark.usefixtures("measured")

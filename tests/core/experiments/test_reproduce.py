@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bsqh_core import Outcome
-from bsqh_core.errors import DataError
 from bsqh_core.experiments import Experiment, Row, load_results
 from bsqh_core.experiments.files import read_results
 from bsqh_core.experiments.reproduce import Left, Training, reproduce
@@ -114,10 +113,15 @@ def test_a_damaged_resume_state_is_told(tmp_path: Path, folder: Path) -> None:
     assert "missing or damaged" in left.why
 
 
-def test_missing_data_are_told_at_once(tmp_path: Path, worker: Worker, folder: Path) -> None:
-    with pytest.raises(DataError, match=r"absent\.npz"):
-        reproduced(worker, folder, seeds=2, experiment=with_mini(dataset=str(tmp_path / "absent.npz")))
-    assert worker.store.runs() == [], "no failed run is left behind"
+def test_missing_data_are_told_once_and_others_go_on(tmp_path: Path, worker: Worker, folder: Path) -> None:
+    absent = Row("absent", "absent", replace(CONFIG, dataset=str(tmp_path / "absent.npz")))
+    other = Row("other", "as absent", replace(absent.config, rho=1e-3))
+    experiment = replace(SMALL, rows=(absent, other, SMALL.rows[0]))
+    left, *done = reproduced(worker, folder, seeds=2, rows=3, experiment=experiment)
+    assert isinstance(left, Left)
+    assert "absent.npz" in left.why
+    assert in_short(done) == [f"{word} mini {seed}" for seed in (0, 1) for word in ("Training", "Measured")]
+    assert len(worker.store.runs()) == 2, "no failed run is left behind"
 
 
 # The command as a process: it tells of each iteration, and of its end.
