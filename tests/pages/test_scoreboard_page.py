@@ -21,7 +21,7 @@ BOARD = Experiment(
     "Four settings.",
     (
         Row("bsqh", "bSQH, ρ = 0.001", replace(CONFIG, rho=1e-3)),
-        Row("adam", "Adam", replace(CONFIG, method="adam", penalty="none")),
+        Row("adam", "Adam", replace(CONFIG, method="adam", penalty="none", batch_size=200)),
         Row("later", "SQH, never run", replace(CONFIG, method="sqh")),
         Row("caffe", "bSQH on Caffe's", replace(CONFIG, network="lenet5-caffe")),
     ),
@@ -70,7 +70,8 @@ def test_chart_and_table_have_the_means_over_seeds() -> None:
     assert (line["Method"], line["Network"], line["Seeds"]) == ("bSQH", "LeNet-5", 2)
     assert (line["Error %"], line["± error"]) == pytest.approx((1.5, 0.5**0.5))
     assert (line["Non-zeros"], line["± non-zeros"], line["Device s"]) == (1100, 141, 10.5)
-    assert line["Epochs"] == pytest.approx(CONFIG.iterations)
+    assert line["Epochs"] == CONFIG.iterations
+    assert shown.loc["Adam"]["Epochs"] == CONFIG.iterations / 100, "batches of 200 of 20,000 images"
     assert shown.loc["Adam"]["Seeds"] == 1, "a run without an accuracy does not count"
     (chart,) = charts(app)
     mine = next(trace for trace in chart["figure"]["data"] if trace["uid"] == "bsqh lenet5")

@@ -9,7 +9,7 @@ import pytest
 from bsqh_core.comparison.entries import differing_fields
 from bsqh_core.experiments import EXPERIMENTS, load_results, summary_of
 
-BOARD, TUNING, RECORD = (EXPERIMENTS[name] for name in ("scoreboard", "tuning", "record"))
+BOARD, TUNING = EXPERIMENTS["scoreboard"], EXPERIMENTS["tuning"]
 SWEPT = {"penalty", "rho", "rho_start", "rho_until", "debias", "keep", "decay"}
 
 
