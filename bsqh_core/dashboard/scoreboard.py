@@ -23,7 +23,7 @@ from bsqh_core.networks import NETWORKS
 from bsqh_core.records import Outcome
 from bsqh_core.titles import plain
 
-_EXPERIMENTS = ("scoreboard", "record")
+_EXPERIMENTS = ("scoreboard", "rivals", "record")
 _NETWORK, _METHODS = "scoreboard_network", "scoreboard_methods"
 _REPORTED = [Reported(point.label, point.error_percent, point.nonzeros) for point in LITERATURE]
 
