@@ -40,8 +40,8 @@ def _sparse(method: str, nonzeros: int, published: str | None = None) -> Row:
 RIVALS = Experiment(
     "rivals",
     "Rivals",
-    "LeNet-5-Caffe, 431,080 parameters, on all 60,000 images of MNIST: SGD with the settings of Caffe's example, 10,000 "
-    "mini-batches of 64, and pruning and hard thresholding with twice as many.",
+    "LeNet-5-Caffe, 431,080 parameters, on all 60,000 images of MNIST: SGD with the settings of Caffe's example, "
+    "10,000 mini-batches of 64, and pruning and hard thresholding with twice as many.",
     (
         Row("sgd", "SGD, as in Caffe's example", _CAFFE, {"error": Published(1.03)}),
         _sparse("pruning", 36_000, published="Pruning"),
@@ -51,4 +51,4 @@ RIVALS = Experiment(
     ),
     (ERROR, NONZEROS, SECONDS),
 )
-"""Published: what Caffe's example prints at its end, Han et al. 2015, and DNS, which lets weights return as IHT does."""
+"""Published: what Caffe's example prints at its end, Han et al. 2015, and DNS, where weights may return as in IHT."""
