@@ -209,7 +209,7 @@ def why_unsettled(config: RunConfig) -> str:
     if config.method == "lm19-msa":
         return (
             "Near a target within reach it does not settle: the costate falls to 0 and turns its sign, and with it the "
-            "controls jump to the other limit (LM19 4.2). SQH takes ε/2 ‖Δ‖² away from H, and settles."
+            "controls jump to the other limit (LM19 4.2). SQH, exact H, takes ε/2 ‖Δ‖² away from H, and settles."
         )
     if config.method != "msa" or config.threshold:
         return ""

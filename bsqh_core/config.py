@@ -202,7 +202,8 @@ class RunConfig:
         0.01,
         "ζ",
         "Factor by which the guess of ε shrinks.",
-        formula=r"\hat\epsilon_{k+1} = \zeta\,\hat\epsilon_k",
+        formula=r"\text{SQH}_\zeta: \hat\epsilon_{k+1} = \zeta\,\epsilon_k, \quad "
+        r"\text{bSQH}_\omega \text{ if nothing was rejected}: \hat\epsilon_{k+1} = \zeta\,\hat\epsilon_k",
         above=0,
         most=1,
     )
@@ -243,7 +244,8 @@ class RunConfig:
         float,
         None,
         "lr",
-        "Step length of methods without a line search, 1/ε; the method's usual one if empty.",
+        "Step length, 1/ε; of LM19's gradient descent the first one tried, of its PAM τ, of MSA for discrete weights "
+        "that of batch normalisation alone. The method's usual one if empty.",
         formula=r"\epsilon = 1 / \mathrm{lr}",
         optional=True,
         above=0,

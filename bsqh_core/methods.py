@@ -150,7 +150,8 @@ METHODS = {
         forward_passes=1,
     ),
     "msa": Method(
-        "Basic MSA for binary weights: each becomes the sign of p xᵀ (LH18 Algorithm 1); it is not meant to settle",
+        "Basic MSA for binary weights: each becomes the sign of Σ p xᵀ, costate behind its layer times input (LH18 "
+        "Algorithm 1); it is not meant to settle",
         "basic MSA",
         _AVERAGE,
         "threshold",

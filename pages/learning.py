@@ -12,9 +12,9 @@ INTRODUCTION = r"""
 The controls $a(y,t)$ and $b(y,z,t)$ steer the state of $\;\partial_t f = \sigma(a - Bf)\;$ from $f_I$ to a target
 $\tilde f$ or to where a linear head can tell classes (Liu and Markowich 2019, **LM19**). **MSA** takes at each point
 the control that maximises the Hamiltonian (of several samples, the linearised one): a limit of the box, one or the
-other. Near a target within reach it jumps between them for ever. **SQH** is MSA with an augmentation
-$\tfrac\epsilon2\|\Delta\|^2$, and settles; **PAM** minimises over $a$ and $b$ in turn. Press **Start learning**, and
-see both.
+other. Near a target within reach it jumps between them for ever. **SQH, exact H** is MSA with an augmentation
+$\tfrac\epsilon2\|\Delta\|^2$, whose $\epsilon$ follows the rule of bSQH, and settles; **PAM** minimises over $a$ and
+$b$ in turn. Press **Start learning**, and see both.
 """
 
 st.header("Learning: controls of the continuum network", anchor=False)

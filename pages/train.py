@@ -16,10 +16,13 @@ INTRODUCTION = r"""
 Press **Start training**: LeNet-5 learns to read handwritten digits while most of its weights vanish.
 
 Each iteration sweeps once forward and once backward through the network, then takes for **every layer at once** the
-control that maximises the augmented Hamiltonian
-$\mathcal H_{\epsilon}(w, u) = F \cdot w - \rho R(w) - \tfrac{\epsilon}{2}\|w - u\|^2$. This is a closed formula,
-with the $\ell_0$ count of non-zero weights too, where gradients do not exist. If the objective
+*control*, that is the weights $w$ of the layer, that maximises the augmented Hamiltonian
+$\mathcal H_{\epsilon}(w, u) = F \cdot w - \rho R(w) - \tfrac{\epsilon}{2}\|w - u\|^2$. Here $u$ are the present
+weights, $F = -\partial L / \partial u$ comes from the two sweeps, $L$ is the loss and $R$ the penalty. This is a closed
+formula also where $R$ counts non-zero weights ($\ell_0$) and has no gradient. If the objective
 $J = L + \rho \sum_l R(u_l)$ does not fall enough, $\epsilon$ grows and the step is tried again: the *line search*.
+
+*HB25* is Hofmann and Borzì 2025, from whom the method is; *LH18* Li and Hao 2018, *LM19* Liu and Markowich 2019.
 """
 
 st.header("Train a sparse network by optimal control", anchor=False)

@@ -24,7 +24,7 @@ VALIDATION_ERROR = Quantity(
 _WORK = RunConfig(
     dataset="mnist", network="lenet5", iterations=5000, batch_size=256, alpha=0.1, mu=1.1, zeta=1.0, evaluate_every=250
 )
-"""21 epochs of all 60,000 images; μ, ζ and ω are those of HB25 8.2, with which ε can only grow."""
+"""21 epochs of all 60,000 images; μ, ζ and ω are those of HB25 8.2, with which ε never falls below ε₀."""
 
 _L0, _ELASTIC_NET, _RISEN = (1e-3, 3e-3, 6e-3), (1e-4, 3e-4, 1e-3), (3e-3, 1e-2, 3e-2, 1e-1)
 _RISING: dict[str, Any] = {"rho_start": 1e-5, "rho_until": 0.75, "debias": 0.2}
@@ -100,7 +100,7 @@ TUNING = Experiment(
     "tuning",
     "Learning rates",
     "The work of the scoreboard with 5,000 of the images held out for validation, for the methods that need a learning "
-    "rate, and for bSQH, whose ε can only grow from ε₀ there: with ρ = 0.001, or 10 % of the weights kept.",
+    "rate, and for bSQH, whose ε never falls below ε₀ there: with ρ = 0.001, or 10 % of the weights kept.",
     tuple(_tuning_rows()),
     (VALIDATION_ERROR, NONZEROS),
 )

@@ -144,11 +144,11 @@ def _by_linearisation(system: SingularSystem, slope: float, signs: Definiteness)
     values, errors = eigenvalues_with_errors(system.on_range, signs.norm)
     lowest = float(values.real.min()) if len(values) else 0.0
     if signs.theorem_34:
-        condition = "DT" if signs.is_definite(signs.DT) else "diag(μ)Tᵀ"
+        condition = "DT" if signs.is_definite(signs.DT) else "DTᵀ"
         return Verdict(
             "stable",
-            f"T is invertible and {condition} positive definite: u = 0 attracts what is near it exponentially; "
-            f"the slowest part falls at rate {slope * lowest:.3g}.",
+            f"Of B's singular functions φ and ψ, T = (⟨φ, ψ⟩) is invertible and {condition}, D = diag(μ), positive "
+            f"definite: u = 0 attracts what is near it exponentially; the slowest part falls at rate {slope * lowest:.3g}.",
             "LM19 Theorem 3.4",
             -slope * lowest,
         )
