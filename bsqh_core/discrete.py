@@ -70,11 +70,10 @@ class Admissible:
         ]
         return torch.cat(drawn)
 
-    def penalty_value(self, penalty: Penalty, nonzeros: Callable[[], Sequence[int]]) -> Tensor:
-        """ρ Σ_l R(u_l) of controls with so many non-zeros in each layer, counted if they cost; float64, 0-dim."""
+    def penalty_value(self, penalty: Penalty, nonzeros: Callable[[], Sequence[int]]) -> float:
+        """ρ Σ_l R(u_l) of controls with so many non-zeros in each layer, counted if they cost."""
         costs = [entry_cost(penalty, s) for s in self.scales]
-        total = math.fsum(n * cost for n, cost in zip(nonzeros(), costs, strict=True)) if any(costs) else 0.0
-        return torch.tensor(total, dtype=torch.float64)
+        return math.fsum(n * cost for n, cost in zip(nonzeros(), costs, strict=True)) if any(costs) else 0.0
 
 
 def entry_cost(penalty: Penalty, s: float) -> float:

@@ -99,12 +99,12 @@ class Objective:
         Where the counted controls may be; anywhere if None.
     limits : Tensor | None
         Largest absolute values of the controls, flat like them; none if None.
-    chunk : int | None
-        Samples in one pass, about. Batch normalisation couples the samples of a batch: such networks
-        always take a training batch whole.
 
     Attributes
     ----------
+    chunk : int
+        Samples in one pass, about. Batch normalisation couples the samples of a batch: such networks
+        always take a training batch whole.
     sharers : int
         Objectives that keep states at the same time, as in a race: each takes its part of the memory for them.
     frozen : bool
@@ -119,12 +119,11 @@ class Objective:
         loss: Loss,
         admissible: Admissible | None = None,
         limits: Tensor | None = None,
-        chunk: int | None = None,
     ) -> None:
         self.admissible, self.limits = admissible, limits
         self.network, self.controls, self.penalty, self.loss = network, controls, penalty, loss
         on_cpu = controls.flat.device.type == "cpu"
-        self.chunk = chunk or (CPU_CHUNK if on_cpu else DEVICE_CHUNK)
+        self.chunk = CPU_CHUNK if on_cpu else DEVICE_CHUNK
         # A batch that is taken whole needs torch's own threads.
         self._bytes_a_sample = 0.0
         self.sharers = 1
@@ -153,7 +152,8 @@ class Objective:
     def penalty_value(self) -> Tensor:
         """ρ Σ_l R(u_l) over the counted controls; float64, 0-dim."""
         if self.admissible is not None:
-            return self.admissible.penalty_value(self.penalty, self.controls.nonzeros)
+            value = self.admissible.penalty_value(self.penalty, self.controls.nonzeros)
+            return sum64(self.controls.flat[:0]) + value  # where the loss is, to be stacked with it
         return self.penalty.value(self.controls.flat[: self.controls.counted])
 
     def sweep(self, batch: Split) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ class IterationRecord:
         |||Δu|||, a sum over layers of 2-norms.
     nonzeros_by_layer : tuple[int, ...]
         ‖u_l‖₀ of each counted control layer after the step, in network order
-        (names and sizes: `network.counted_layers`).
+        (names and sizes: those of `Controls`).
     device_seconds : float
         Time spent in training iterations since the run began, in seconds; evaluation,
         storage and drawing are not in it.

@@ -140,9 +140,9 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
     nonzeros = history.column("nonzeros")[-1].astype(int).tolist() if done else None
 
     def latest(name: str) -> float | None:
-        return _finite(history.column(name)[-1]) if done else None
+        return finite(history.column(name)[-1]) if done else None
 
-    flips = _finite(history.column("flips")[-1].sum()) if done and history.constrained else None
+    flips = finite(history.column("flips")[-1].sum()) if done and history.constrained else None
     return {
         "outcome": ending and ending.outcome,
         "reason": ending and ending.reason,
@@ -150,7 +150,7 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
         "J": latest("J"),
         "loss": latest("loss"),
         "accuracy": last and last.accuracy,
-        "auc": last and _finite(last.auc),
+        "auc": last and finite(last.auc),
         "full_objective": last and last.full_objective,
         "sparsity": nonzeros and sparsity(sum(nonzeros), sum(sizes)),
         "sparsity_by_layer": nonzeros and dict(zip(history.layer_names, map(sparsity, nonzeros, sizes), strict=True)),
@@ -165,6 +165,6 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
     }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return float(value) if math.isfinite(value) else None

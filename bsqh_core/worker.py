@@ -125,13 +125,21 @@ class Worker:
         try:
             self.store.want(uids, what)
         except StoreError:
-            # On a full disk nothing can be asked through the store; of runs of this process, it need not be.
-            for number in [run.number for run in self.store.chosen(uids)]:
-                self._hear(number, what)
-            if not any(run.number in self._jobs for run in self.store.chosen(uids)):
+            # On a full disk nothing can be asked through the store, and what it says is heard again and again;
+            # a run of this process that has been stopped hears nothing any more.
+            here = [run.number for run in self.store.chosen(uids) if run.number in self._jobs]
+            if what != "stop" or not here:
                 raise
+            for number in here:
+                self._hear(number, what)
             return
         self.recorder.listen()
+
+    def waiting_for(self, run: StoredRun) -> int | None:
+        """How many runs and races come before a queued run on its device; None if it is not queued in this process."""
+        with self._lock:
+            jobs = [job for job in dict.fromkeys(self._jobs.values()) if job.runs[0].device == run.device]
+            return jobs.index(self._jobs[run.number]) if run.number in self._jobs else None
 
     def close(self, seconds: float = 10) -> None:
         """Stop all runs and wait for those that train: a process that ends under a training thread aborts."""
@@ -185,23 +193,24 @@ class Worker:
     def _train_all(self, job: _Job) -> None:
         for heat in job.heats:
             try:
-                self._train(heat, job.control)
+                self._train(heat, job)
             except Exception as error:
                 log.exception("Runs %s failed", [run.number for run in heat])
-                self._end_all(heat, failure(error))
+                self._end_all(heat, job, failure(error))
             finally:
                 job.control.when_paused = lambda: None
 
-    def _train(self, heat: list[StoredRun], control: Control) -> None:
+    def _train(self, heat: list[StoredRun], job: _Job) -> None:
         """Train the runs of a heat to their ends."""
+        control = job.control
         if control.stopping:
-            return self._end_all(heat, Ending(Outcome.STOPPED, "Stopped before it began, as asked."))
+            return self._end_all(heat, job, Ending(Outcome.STOPPED, "Stopped before it began, as asked."))
         for run in heat:
             self.recorder.update(run.number, state=State.LOADING)
         try:
             logbooks = self._begin(heat, control)
         except UserError as error:
-            return self._end_all(heat, Ending(Outcome.FAILED, f"Not started: {error}"))
+            return self._end_all(heat, job, Ending(Outcome.FAILED, f"Not started: {error}"))
 
         def keep_all() -> None:
             for logbook in logbooks:
@@ -227,9 +236,10 @@ class Worker:
             logbook.begin(control)
         return logbooks
 
-    def _end_all(self, runs: Sequence[StoredRun], ending: Ending) -> None:
+    def _end_all(self, runs: Sequence[StoredRun], job: _Job, ending: Ending) -> None:
+        """End those runs of a job that have not ended; one that has may be in another job by now."""
         for run in runs:
-            if run.number in self._jobs:
+            if self._jobs.get(run.number) is job:
                 self._end(run, ending)
 
     def _end(self, run: StoredRun, ending: Ending) -> None:
@@ -288,7 +298,7 @@ class _Logbook:
             self._recorder.flush()
             save_checkpoint(self._path, self.solver.state_dict())
             self._recorder.update(self.run.number, checkpoint=self.solver.iteration)
-        except (StoreError, OSError) as error:
+        except (StoreError, OSError, MemoryError, RuntimeError) as error:  # the last is what torch says without memory
             log.warning("The resume state of run %d cannot be written now: %s", self.run.number, error)
             return False
         self._kept = self.solver.iteration

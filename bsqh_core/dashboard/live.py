@@ -119,8 +119,9 @@ def _status(run: StoredRun, history: History | None) -> None:
     if problem := worker().recorder.problem:
         st.error(f"{problem} Training waits; nothing of it is lost.", icon=":material/hard_drive:")
     if run.state is State.QUEUED:
-        waiting = store().waiting_for(run)
-        st.info(f"Waiting for {waiting} other run{'s' * (waiting != 1)} on {run.device}.", icon=":material/hourglass:")
+        waiting = worker().waiting_for(run)
+        others = "runs of another process" if waiting is None else f"{waiting} other run{'s' * (waiting != 1)}"
+        st.info(f"Waiting for {others} on {run.device}.", icon=":material/hourglass:")
         return
     st.progress(run.latest.iterations / run.config.iterations, text=_progress(run))
 

@@ -20,7 +20,6 @@ from bsqh_core.experiments.literature import CAVEAT, LITERATURE
 from bsqh_core.experiments.scoreboard import ERROR, NONZEROS, SECONDS
 from bsqh_core.methods import METHODS
 from bsqh_core.networks import NETWORKS
-from bsqh_core.records import Outcome
 from bsqh_core.titles import plain
 
 _EXPERIMENTS = ("scoreboard", "rivals", "record")
@@ -83,7 +82,7 @@ def _results(name: str) -> Results | None:
 
 def line_of(row: RowResults) -> Line | None:
     """A row of an experiment on the scoreboard, by its runs that came to a network; None without any."""
-    runs = [run for run in row.runs if run.accuracy is not None and run.outcome is not Outcome.DIVERGED]
+    runs = [run for run in row.sound if run.accuracy is not None]
     error, nonzeros, seconds = (
         Measured.of(value for run in runs if (value := quantity.of(run)) is not None)
         for quantity in (ERROR, NONZEROS, SECONDS)

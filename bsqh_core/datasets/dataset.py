@@ -187,8 +187,8 @@ class Dataset:
         DataError
             If there are validation images of its own, or fewer than n + 1 training images.
         """
-        if self.validation is not None and len(self.validation) == n:
-            return self  # held out already
+        if self.standardised and self.validation is not None and len(self.validation) == n:
+            return self  # prepared for training, and with it held out already
         total = len(self.train)
         if self.validation is not None:
             raise DataError(f"{self.title} has validation images of its own: leave validation_samples empty.")

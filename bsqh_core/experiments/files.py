@@ -137,7 +137,7 @@ def write_text(path: Path, text: str) -> None:
 
 def same_configuration(a: RunConfig, b: RunConfig) -> bool:
     """Whether two configurations make the same run, be it on another device."""
-    return all(getattr(a, item.name) == getattr(b, item.name) for item in fields(a) if item.name != "device")
+    return set(differing_fields([a, b])) <= {"device"}
 
 
 def _results(experiment: Experiment, runs: dict[str, tuple[RunResult, ...]], written: str) -> Results:
@@ -184,6 +184,8 @@ def _lines(value: Any, depth: int, indent: str = "") -> str:
 def _checked_row(experiment: Experiment, values: dict[str, Any]) -> tuple[RunResult, ...]:
     """The runs of a row, if they are of the settings that the experiment has for it."""
     name = values["row"]
+    if values["runs"] == []:
+        return ()  # what is not measured yet may change, or go
     _refuse_newer(RunConfig, values["config"], f"row {name}, config")
     try:
         config, wanted = RunConfig.from_json(json.dumps(values["config"])), experiment.row(name).config
@@ -192,7 +194,7 @@ def _checked_row(experiment: Experiment, values: dict[str, Any]) -> tuple[RunRes
     except UserError as error:
         raise ValueError(str(error).rstrip(".")) from None
     found = _list(values["runs"], f"row {name}, runs")
-    if found and not same_configuration(config, wanted):  # what is not measured yet may change
+    if not same_configuration(config, wanted):
         differing = [item for item in differing_fields([config, wanted]) if item != "device"]
         raise ValueError(f"row {name} was measured with another {', '.join(differing)}")
     runs = tuple(_checked(RunResult, run, f"row {name}, run {i}") for i, run in enumerate(found))

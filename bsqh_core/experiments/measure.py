@@ -20,7 +20,7 @@ from bsqh_core.experiments.results import Curve, Evaluated, RunResult
 from bsqh_core.hamiltonian import delta_u, step_with_delta_h
 from bsqh_core.history import History
 from bsqh_core.records import EvaluationRecord, Outcome
-from bsqh_core.session import summary
+from bsqh_core.session import finite, summary
 from bsqh_core.solvers import RunEnded, build_solver
 from bsqh_core.store import Histories, Store, StoredRun
 from bsqh_core.store.checkpoints import load_checkpoint
@@ -82,7 +82,7 @@ def _ended(store: Store, run: StoredRun) -> str:
 
 
 def _evaluated(record: EvaluationRecord) -> Evaluated:
-    return Evaluated(record.iteration, record.accuracy, _finite(record.auc), record.sparsity)
+    return Evaluated(record.iteration, record.accuracy, finite(record.auc), record.sparsity)
 
 
 def _selected(history: History) -> Evaluated | None:
@@ -110,16 +110,14 @@ def _curve(history: History, tested: list[EvaluationRecord]) -> Curve:
     )
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
 def _deltas(store: Store, run: StoredRun) -> Deltas:
-    """Those of u^(k), where a finished run ended: Δh of the next iteration, Δu of the next six (HB25 8.2).
+    """Those of u^(k), where a finished run ended: Δh of the next iteration, Δu of the next six.
+
+    HB25 8.2 sums Δu over i = k − 5 … k; the norm of each layer's step is not kept during a run.
 
     These iterations are made from the resume state; the run itself stays as it is. Where they cannot be made, because
     the run ends in one of them, there are no such quantities.

@@ -129,6 +129,11 @@ class RowResults:
     published: dict[str, Published] = field(default_factory=dict)
     runs: tuple[RunResult, ...] = ()
 
+    @property
+    def sound(self) -> tuple[RunResult, ...]:
+        """The runs that did not diverge: of those that did, what was evaluated last is not what they came to."""
+        return tuple(run for run in self.runs if run.outcome is not Outcome.DIVERGED)
+
     def run(self, seed: int) -> RunResult | None:
         """The run with this seed, if it has been measured."""
         return next((run for run in self.runs if run.seed == seed), None)

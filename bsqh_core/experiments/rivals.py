@@ -24,7 +24,7 @@ _CAFFE = RunConfig(
     iterations=10_000,
     evaluate_every=500,
 )
-"""Caffe's example for MNIST (BVLC/caffe, examples/mnist), but for the learning rate, which falls more slowly there."""
+"""Caffe's example for MNIST (BVLC/caffe, examples/mnist), but for the learning rate: see `reproduction.md`."""
 
 
 def _sparse(method: str, nonzeros: int, published: str | None = None) -> Row:

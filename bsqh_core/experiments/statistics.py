@@ -38,8 +38,8 @@ class Summary:
 
 
 def summary_of(row: RowResults, quantity: Quantity) -> Summary:
-    """One quantity of a row over its runs, beside what was published."""
-    values = [value for run in row.runs if (value := quantity.of(run)) is not None]
+    """One quantity of a row over its runs that did not diverge, beside what was published."""
+    values = [value for run in row.sound if (value := quantity.of(run)) is not None]
     published = row.published.get(quantity.name)
     measured = Measured.of(values)
     mean = measured.mean if measured else None

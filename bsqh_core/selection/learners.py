@@ -208,9 +208,9 @@ class LineSearch(Learner):
                 return Step(new, tried, eps, tuple(trials), gain=self._gain(swept, new))
             eps *= self.mu
         self.ending = Ending(
-            Outcome.STALLED, f"No step decreases J = {self.cost.J:.6g} enough, even at ε = {eps / self.mu:.1g}."
+            Outcome.STALLED, f"No step decreases J = {self.cost.J:.6g} enough, even at ε = {trials[-1].eps:.1g}."
         )
-        return Step(self.controls, self.cost, eps / self.mu, tuple(trials), gain=self._gain(swept, self.controls))
+        return Step(self.controls, self.cost, trials[-1].eps, tuple(trials), gain=self._gain(swept, self.controls))
 
 
 class GradientDescent(LineSearch):

@@ -147,8 +147,8 @@ def _by_linearisation(system: SingularSystem, slope: float, signs: Definiteness)
         condition = "DT" if signs.is_definite(signs.DT) else "DTᵀ"
         return Verdict(
             "stable",
-            f"Of B's singular functions φ and ψ, T = (⟨φ, ψ⟩) is invertible and {condition}, D = diag(μ), positive "
-            f"definite: u = 0 attracts what is near it exponentially; the slowest part falls at rate {slope * lowest:.3g}.",
+            f"Of B's singular functions φ and ψ, T = (⟨φ, ψ⟩) is invertible and {condition}, D = diag(μ), is positive "
+            f"definite: u = 0 attracts what is near it exponentially, at the rate {slope * lowest:.3g} or faster.",
             "LM19 Theorem 3.4",
             -slope * lowest,
         )

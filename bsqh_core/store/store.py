@@ -246,16 +246,6 @@ class Store:
         order = "state NOT IN ('training', 'loading'), state != 'queued', created DESC, number DESC"
         return self._select(f"deleted IS NULL ORDER BY {order} LIMIT ?", most)
 
-    def waiting_for(self, run: StoredRun) -> int:
-        """How many runs and races train on the device of a queued run, or are queued there before it."""
-        with self.reading() as connection:
-            query = (
-                "SELECT count(DISTINCT ifnull(race, uid)) FROM runs WHERE state != 'ended' AND device = ? AND host = ? "
-                "AND (state != 'queued' OR number < ?) AND ifnull(race, uid) != ?"
-            )
-            values = (run.device, run.host, run.number, run.race or run.uid)
-            return connection.execute(query, values).fetchone()[0]
-
     def race(self, race: str) -> list[StoredRun]:
         """The runs of a race, by contestant and seed."""
         return self._select("race = ? AND deleted IS NULL ORDER BY contestant, setting_seed, number", race)

@@ -69,9 +69,7 @@ def test_layers_have_their_own_scales_and_the_penalty_of_the_objective(kind: str
         values = [float(F[i] * c - penalty.value(c.reshape(1)) - eps / 2 * (c - u[i]).square()) for c in candidates]
         assert float(w[i]) == float(candidates[int(torch.tensor(values).argmax())])
     nonzeros = [int(torch.count_nonzero(piece)) for piece in w.split(admissible.sizes)]
-    assert float(admissible.penalty_value(penalty, lambda: nonzeros)) == pytest.approx(
-        float(penalty.value(w)), abs=1e-12
-    )
+    assert admissible.penalty_value(penalty, lambda: nonzeros) == pytest.approx(float(penalty.value(w)), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ADMISSIBLE)

@@ -36,6 +36,16 @@ def test_the_penalty_is_summed_in_float64(penalty: str) -> None:
     assert solver.objective.penalty_value().item() == pytest.approx(exact, rel=1e-14)
 
 
+@pytest.mark.parametrize("weights", ["real", "ternary"])
+def test_the_penalty_lies_where_the_controls_are(weights: str) -> None:
+    """Or it could not be stacked with the loss, which is there."""
+    config = RunConfig(network="mlp", widths=(5,), weights=weights, rho=0.0, device="cpu")
+    objective = build_solver(config, make_dataset()).objective
+    objective.controls.flat = objective.controls.flat.to("meta")
+    assert objective.penalty_value().device.type == "meta"
+    assert objective.penalty_value().dtype == torch.float64
+
+
 def test_reduced_precision_is_off_while_training_and_as_before_afterwards(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,33 @@ class TestWorker:
         assert worker.store.run(second.uid).latest.iterations == 0
         assert [run.number for run in worker.store.runs()] == [3, 2, 1]
 
+    def test_a_resumed_run_waits_behind_those_that_were_there_before(self, worker: Worker) -> None:
+        resumed, first, second = (worker.submit(ENDLESS) for _ in range(3))
+        worker.want([resumed.uid], "stop")
+        wait_until_ended(worker.store, resumed.uid)
+        assert worker.waiting_for(resumed) is None
+        race = worker.store.race(worker.race([ENDLESS, ENDLESS]))
+        worker.resume([resumed.uid])
+        assert [worker.waiting_for(run) for run in (first, second, *race, resumed)] == [0, 1, 2, 2, 3]
+
+    def test_a_resume_state_that_does_not_fit_into_memory_does_not_end_a_run(
+        self, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save, failing = module.save_checkpoint, [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")]
+
+        def save_or_fail(*arguments: object) -> None:
+            if failing:
+                raise failing.pop()
+            save(*arguments)
+
+        monkeypatch.setattr(module, "save_checkpoint", save_or_fail)
+        monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)
+        monkeypatch.setattr(module, "CHECKPOINT_SHARE", 1000.0)
+        run = worker.submit(replace(TINY, iterations=9))
+        wait_until_ended(worker.store, run.uid)
+        ended = worker.store.run(run.uid)
+        assert (ended.outcome, ended.checkpoint, failing) == (Outcome.FINISHED, 9, [])
+
     def test_data_that_cannot_be_loaded_end_the_run_with_the_reason(self, worker: Worker, tmp_path: Path) -> None:
         run = worker.submit(RunConfig(dataset=str(tmp_path / "absent.npz"), device="cpu"))
         after = worker.submit(replace(TINY, iterations=1))
@@ -284,6 +311,39 @@ class TestRaces:
         assert runs[1].latest.iterations == (9 if how == "ends early" else 14)
         for number in (0, 2):
             assert stored(worker.store, runs[number].uid) == alone[number]
+
+    def test_one_that_was_resumed_is_no_longer_of_the_race(
+        self, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It failed, and waits behind the race for its second attempt; then the race fails as a whole."""
+        step, failing = SQHSolver.step, ["first", "second"]
+
+        def fail_once(self: SQHSolver) -> IterationRecord:
+            if failing[:1] == ["first"] and self.config.method == "sqh" and self.iteration == 5:
+                failing.pop(0)
+                raise MemoryError
+            return step(self)
+
+        def fail(number: int, record: object) -> None:
+            if failing == ["second"] and number == second.number and worker.store.run(first.uid).attempt == 2:
+                failing.pop()
+                raise LookupError
+            add(number, record)
+
+        monkeypatch.setattr(SQHSolver, "step", fail_once)
+        contestants = [replace(config, iterations=10**6) for config in reversed(CONTESTANTS[:2])]
+        first, second = worker.store.race(worker.race(contestants))
+        add = worker.recorder.add
+        worker.recorder.add = fail
+        wait_until_ended(worker.store, first.uid)
+        worker.resume([first.uid])
+        wait_until_ended(worker.store, second.uid)
+        assert worker.store.run(second.uid).outcome is Outcome.FAILED
+        wait_until(lambda: iterations(worker, first) > 8, "its second attempt")
+        assert worker.store.run(first.uid).outcome is None
+        worker.want([first.uid], "stop")
+        wait_until_ended(worker.store, first.uid)
+        assert worker.store.run(first.uid).outcome is Outcome.STOPPED
 
     def test_pause_resume_and_stop(self, worker: Worker) -> None:
         race = worker.race([replace(config, iterations=10**6) for config in CONTESTANTS])

@@ -183,7 +183,8 @@ def test_validation_images_are_held_out_once_and_fixed() -> None:
     assert sorted(held + kept) == list(range(500))
     assert held != sorted(held), "they are random"
     assert numbered(500).with_validation(100).validation.x[:, 0, 0, 0].tolist() == held
-    assert data.with_validation(100) is data
+    prepared = data.to("cpu", torch.float32)
+    assert prepared.with_validation(100) is prepared
     assert set(data.subset(50).train.x[:, 0, 0, 0].tolist()).isdisjoint(held)
 
 
@@ -193,9 +194,10 @@ def test_an_impossible_hold_out_says_what_is_possible(data: int, n: int, says: s
         numbered(data).with_validation(n)
 
 
-def test_validation_images_of_its_own_are_not_replaced() -> None:
+@pytest.mark.parametrize("n", [3, 5])
+def test_validation_images_of_its_own_are_not_replaced(n: int) -> None:
     with pytest.raises(DataError, match="validation images of its own"):
-        numbered(20).with_validation(5).with_validation(3)
+        numbered(20).with_validation(5).with_validation(n)
 
 
 def test_images_that_are_only_scaled_lie_between_0_and_1() -> None:

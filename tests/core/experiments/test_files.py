@@ -142,8 +142,9 @@ def test_a_file_of_an_older_version_is_read(folder: Path) -> None:
 def test_settings_of_which_nothing_is_measured_may_change(folder: Path) -> None:
     add_run(SMALL, "mini", make_result(), folder)
     mini, full = SMALL.rows
-    changed = replace(SMALL, rows=(mini, replace(full, config=replace(full.config, rho=0.5))))
-    assert read_results(changed, folder).row(full.name).config.rho == 0.5
+    changed = replace(SMALL, rows=(mini, replace(full, name="other", config=replace(full.config, rho=0.5))))
+    assert read_results(changed, folder).row("other").config.rho == 0.5
+    assert read_results(changed, folder).row("mini").runs == (make_result(),)
 
 
 ADD = """

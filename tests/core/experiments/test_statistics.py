@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bsqh_core.experiments import Published, Quantity, RowResults, RunResult, summary_of
+from bsqh_core.records import Outcome
 from small_experiment import CONFIG, make_result
 
 J = Quantity("J", "J_B", lambda run: run.J, ".4f")
@@ -35,6 +36,13 @@ def test_no_run_and_one_run() -> None:
 def test_runs_without_the_quantity_do_not_count() -> None:
     summary = summary_of(row(1.0, None, 3.0), J)
     assert (summary.n, summary.mean, summary.std) == (2, 2.0, pytest.approx(np.sqrt(2)))
+
+
+def test_runs_that_diverged_do_not_count() -> None:
+    """Their last evaluation was made before they did."""
+    diverged = make_result(seed=1, J=9.0, outcome=Outcome.DIVERGED)
+    some = RowResults("mini", "batch 20", CONFIG, {}, (make_result(J=1.0), diverged, make_result(seed=2, J=3.0)))
+    assert (summary_of(some, J).n, summary_of(some, J).mean) == (2, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def test_training_waits_and_goes_on_by_itself(disk: SmallDisk, unbroken, measure
         check_training_waits(worker)
         with pytest.raises(StoreError, match="free some space"):
             worker.submit(TINY)
+        with pytest.raises(StoreError, match="free some space"):
+            worker.want([run.uid], "pause")
         assert stored(worker.store, run.uid)["iterations"][: len(kept)] == kept, "it can still be read"
         disk.free()
         wait_until(lambda: not worker.recorder.problem)
