@@ -20,7 +20,6 @@ FOLDER = Path(__file__).parent
 st.set_page_config(page_title="bSQH Studio", page_icon=str(FOLDER / "assets" / "icon.svg"), layout="wide")
 # Streamlit leaves six rem above the page: on a projector a chart's worth of nothing.
 st.html("<style>.stMainBlockContainer { padding-top: 3rem; }</style>")
-ensure_plotly_script(FOLDER / "static")
 page = router(
     partial(st.Page, "pages/train.py", title="Train", icon=":material/model_training:"),
     [
@@ -36,6 +35,7 @@ page = router(
 )
 audience_bar()
 try:
+    ensure_plotly_script(FOLDER / "static")
     store()
 except UserError as error:
     st.error(str(error), icon=":material/database_off:")

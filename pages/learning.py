@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from bsqh_core.dashboard.address import view_from_address
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.learning import fill_form, learning_form, learning_view, named_or_latest
 from bsqh_core.dashboard.navigation import require_router
+from bsqh_core.dashboard.runs import follow_changes
 
 require_router(__file__)
 
@@ -18,6 +20,7 @@ $b$ in turn. Press **Start learning**, and see both.
 """
 
 st.header("Learning: controls of the continuum network", anchor=False)
+view_from_address()
 race = named_or_latest()
 fill_form(race)
 left, right = st.columns([3, 8], gap="large") if is_host() else (None, st.container())
@@ -28,3 +31,4 @@ with right:
     st.markdown(INTRODUCTION)
     if race and (name := race[0].race):
         learning_view(name)
+follow_changes()

@@ -36,6 +36,8 @@ class Entry:
         Whether no run of it goes on or waits.
     machine : str
         Where it was trained.
+    numbers : tuple[int, ...]
+        Those of its runs in the store, one a seed.
     """
 
     label: str
@@ -44,6 +46,7 @@ class Entry:
     seeds: tuple[int, ...]
     ended: bool
     machine: str = ""
+    numbers: tuple[int, ...] = ()
 
 
 class Result(NamedTuple):
@@ -55,6 +58,14 @@ class Result(NamedTuple):
     split: str
     nonzeros: int
     accuracy: float
+
+
+def applicable(entries: Sequence[Entry]) -> list[Quantity]:
+    """The quantities that say something about these contestants: without classes there is no accuracy."""
+    unsaid: set[Quantity] = set() if any(not e.config.has_target for e in entries) else {"accuracy", "sparsity"}
+    if not any(history.constrained for entry in entries for history in entry.histories):
+        unsaid.add("flips")
+    return [quantity for quantity in QUANTITIES if quantity not in unsaid]
 
 
 def differing_fields(configs: Sequence[RunConfig]) -> list[str]:

@@ -15,9 +15,10 @@ from bsqh_core.config import RunConfig
 from bsqh_core.datasets import DATASETS
 from bsqh_core.errors import ConfigError
 from bsqh_core.figures import XAxis
+from bsqh_core.selection.expressions import MOST_CHARACTERS
 from bsqh_core.titles import plain
 
-_LONGEST = 200
+_LONGEST = MOST_CHARACTERS
 _SETTINGS = tuple(item.name for item in fields(RunConfig))
 _WORDS = {"true": True, "false": False}
 

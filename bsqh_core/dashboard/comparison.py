@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from bsqh_core import captions, figures
-from bsqh_core.comparison import Entry, Quantity, Verdict, differing_fields, verdict
+from bsqh_core.comparison import Entry, Quantity, Verdict, applicable, differing_fields, verdict
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.continuum import continuum_view
@@ -62,7 +62,8 @@ def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> No
     total = max((total_seconds(run) or 0 for run in runs), default=0) or None
     x_end = None if at is None else x_end_of([history for run in runs if (history := history_of(run))], x)
     columns = st.columns(2)
-    titles = _applicable(entries)
+    said = applicable(entries)
+    titles = {quantity: title for quantity, title in _TITLES.items() if quantity in said}
     for place, (quantity, title) in enumerate(titles.items()):
         logarithmic = log_y if quantity in ("J", "eps") else None
         figure = figures.comparison_figure(entries, quantity, x, logarithmic, total)
@@ -76,18 +77,6 @@ def comparison(runs: Sequence[StoredRun], key: str, at: int | None = None) -> No
             alt = f"Accuracy against non-zeros. {captions.describe_pareto(entries)}"
             live_plot(figures.pareto_figure(entries), key=f"pareto_{key}", alt=alt, height=340)
     _differences(entries)
-
-
-def _applicable(entries: Sequence[Entry]) -> dict[Quantity, str]:
-    """The charts that say something about these contestants: without classes there is no accuracy."""
-    unsaid: set[Quantity] = set() if any(map(_classifies, entries)) else {"accuracy", "sparsity"}
-    if not any(history.constrained for entry in entries for history in entry.histories):
-        unsaid.add("flips")
-    return {quantity: title for quantity, title in _TITLES.items() if quantity not in unsaid}
-
-
-def _classifies(entry: Entry) -> bool:
-    return not entry.config.has_target
 
 
 def _as_it_was(entry: Entry, at: int) -> Entry:
@@ -105,7 +94,7 @@ def _verdict(entries: Sequence[Entry]) -> None:
         return
     st.info("  \n".join(map(plain, found.sentences)), icon=":material/balance:")
     table = _standings(found)
-    unsaid = [] if any(map(_classifies, entries)) else ["Accuracy %", "Sparsity %", "Non-zeros"]
+    unsaid = [] if "accuracy" in applicable(entries) else ["Accuracy %", "Sparsity %", "Non-zeros"]
     st.table(table.drop(columns=unsaid), border="horizontal")
 
 

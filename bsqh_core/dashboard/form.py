@@ -19,6 +19,7 @@ from bsqh_core.methods import METHODS, OWN_SETTINGS
 from bsqh_core.networks import NETWORKS
 from bsqh_core.penalties import PENALTIES
 from bsqh_core.presets import PRESETS
+from bsqh_core.titles import plain
 
 _OWN_FILE = "own file"
 LABELS = {
@@ -153,7 +154,8 @@ def run_form(
     problems |= race or {}
     for name, problem in problems.items():
         label = LABELS.get(name, name)
-        said = f"**{label}**{problem.removeprefix(name)}" if problem.startswith(name) else f"**{label}**: {problem}"
+        said = plain(problem.removeprefix(name))
+        said = f"**{label}**{said}" if problem.startswith(name) else f"**{label}**: {said}"
         complaints.error(said, icon=":material/error:")
     if preset and config != PRESETS[preset].config and race is None:
         note.caption("Some settings differ from this preset.")

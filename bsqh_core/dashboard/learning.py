@@ -9,6 +9,7 @@ import streamlit as st
 
 from bsqh_core.config import RunConfig
 from bsqh_core.dashboard import actions
+from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.race import race_panel
 from bsqh_core.dashboard.service import store
@@ -161,6 +162,7 @@ def _learning_view(name: str, interval: float | None) -> None:
     if not runs or refresh_interval(runs) != interval:
         st.rerun()
     race_panel(runs, name)
+    show_address(None, race=name)
 
 
 def _key(name: str) -> str:

@@ -90,7 +90,7 @@ def run_buttons(runs: Sequence[StoredRun]) -> None:
     if going:
         stopping = all(run.wanted == "stop" for run in runs if run.uid in going)
         if not stopping and any(run.state is not State.QUEUED for run in runs if run.uid in going):
-            paused = any(run.wanted == "pause" for run in runs)
+            paused = any(run.wanted == "pause" for run in runs if run.uid in going)
             label, icon, what = ("Resume", "play_arrow", "run") if paused else ("Pause", "pause", "pause")
             # One key for both, so that the keyboard's focus stays.
             press_button(label, icon=f":material/{icon}:", on_click=actions.ask, args=(going, what), key=f"pause_{key}")

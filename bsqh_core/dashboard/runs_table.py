@@ -68,11 +68,13 @@ def chosen_runs() -> list[StoredRun]:
     """Draw search, filters and table; returns the runs that are selected in it."""
     runs = _filtered(store().runs())
     columns = st.session_state.get("runs_columns") or [*_USUAL_COLUMNS]
+    before = st.session_state.get("runs_chosen", ())  # and stays selected when the rows are others
     event = st.dataframe(
         table_of(runs),
         key=f"runs_table_{hash(tuple(run.uid for run in runs))}",  # a selection is of rows, and belongs to these
         on_select="rerun",
         selection_mode="multi-row",
+        selection_default={"selection": {"rows": [i for i, run in enumerate(runs) if run.uid in before]}},
         hide_index=True,
         column_order=columns,
         placeholder="–",
@@ -88,8 +90,9 @@ def chosen_runs() -> list[StoredRun]:
         },
         alt=f"{len(runs)} runs",
     )
-    rows = event["selection"]["rows"]
-    return [runs[row] for row in rows if row < len(runs)]
+    chosen = [runs[row] for row in event["selection"]["rows"] if row < len(runs)]
+    st.session_state["runs_chosen"] = [run.uid for run in chosen]
+    return chosen
 
 
 def _filtered(runs: list[StoredRun]) -> list[StoredRun]:
@@ -133,8 +136,8 @@ def for_chosen(runs: Sequence[StoredRun]) -> None:
             ended = [run.uid for run in runs if run.state is State.ENDED]
             help_ = None if ended else "Stop it first."
             if st.button("Delete", icon=":material/delete:", disabled=not ended, help=help_):
-                actions.delete(ended)
-                st.session_state["runs_deleted"] = ended
+                if actions.delete(ended):
+                    st.session_state["runs_deleted"] = ended
                 st.rerun()
     if len(runs) == 1 and is_host():
         _words_on(runs[0])
@@ -161,7 +164,9 @@ def _words_on(run: StoredRun) -> None:
 
 def undo_bar() -> None:
     """After a deletion: the way back."""
-    if (deleted := st.session_state.get("runs_deleted")) and is_host():
+    binned = {run.uid for run in store().runs(deleted=True)}  # others may have restored some, or emptied the bin
+    deleted = [uid for uid in st.session_state.get("runs_deleted", ()) if uid in binned]
+    if deleted and is_host():
         with st.container(horizontal=True, vertical_alignment="center"):
             count = "1 run is" if len(deleted) == 1 else f"{len(deleted)} runs are"
             st.markdown(f"{count} in the bin.")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bsqh_core.errors import DataError
+
+PATIENCE = 60.0
+"""Seconds without a byte after which a download is given up."""
+
+_HEADERS = {"User-Agent": "bsqh-studio"}
 
 
 class RemoteFile(NamedTuple):
@@ -80,9 +87,7 @@ def obtain(missing: Sequence[RemoteFile], title: str, download: bool) -> None:
     try:
         for file in missing if download else ():
             _fetch(file)
-    except ImportError:
-        reason = "downloading needs torchvision: pip install torchvision"
-    except (OSError, RuntimeError, HTTPException) as error:
+    except (OSError, HTTPException) as error:
         reason = f"downloading failed: {getattr(error, 'reason', error)}"
     absent = [file for file in missing if not file.path.exists()]
     if absent:
@@ -92,15 +97,19 @@ def obtain(missing: Sequence[RemoteFile], title: str, download: bool) -> None:
 
 def _fetch(file: RemoteFile) -> None:
     """Try each address in turn; the file appears at its place only when it is complete and verified."""
-    from torchvision.datasets.utils import download_url
-
     file.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.path.parent, prefix=".download-") as folder:
+        part = Path(folder, file.path.name)
         for url in file.urls:
             try:
-                download_url(url, root=folder, filename=file.path.name, md5=file.md5)
-                break
-            except (OSError, RuntimeError, HTTPException):
+                # Not torchvision's download_url: it waits for ever for a server that says nothing.
+                request = urllib.request.Request(url, headers=_HEADERS)
+                with urllib.request.urlopen(request, timeout=PATIENCE) as answer, part.open("wb") as written:
+                    shutil.copyfileobj(answer, written)
+                if md5_of(part) == file.md5:
+                    break
+                raise OSError("what was sent is corrupted")
+            except (OSError, HTTPException):
                 if url == file.urls[-1]:
                     raise
-        Path(folder, file.path.name).replace(file.path)
+        part.replace(file.path)

@@ -20,7 +20,7 @@ from bsqh_core.captions import (
     heading,
     why_unsettled,
 )
-from bsqh_core.comparison import Entry, Quantity, held_out, verdict
+from bsqh_core.comparison import Entry, Quantity, applicable, held_out, verdict
 from bsqh_core.export.records import version_of_this
 from bsqh_core.export.report_tables import (
     common_table,
@@ -55,6 +55,7 @@ _COMPARED: tuple[tuple[str, Quantity, XAxis], ...] = (
     ("Sparsity over all layers", "sparsity", "relative"),
     ("Line-search steps so far", "line search", "iteration"),
     ("Augmentation weight ε", "eps", "iteration"),
+    ("Weights that flip", "flips", "iteration"),
 )
 
 
@@ -129,10 +130,13 @@ def _comparison(runs: Sequence[StoredRun], histories: Histories) -> dict[str, An
     tables += [results_table(entries), runs_table(runs, entries)]
     charts = []
     if any(len(history) for entry in entries for history in entry.histories):
+        said = applicable(entries)
         for title, quantity, x in _COMPARED:
-            figure = scaled(comparison_figure(entries, quantity, x))
-            charts.append(Chart(title, describe_comparison(entries, quantity), figure))
-        charts.append(Chart("Accuracy against non-zeros", describe_pareto(entries), pareto_figure(entries)))
+            if quantity in said:
+                figure = scaled(comparison_figure(entries, quantity, x))
+                charts.append(Chart(title, describe_comparison(entries, quantity), figure))
+        if "accuracy" in said:
+            charts.append(Chart("Accuracy against non-zeros", describe_pareto(entries), pareto_figure(entries)))
     for entry in entries[:MOST_CONTESTANTS]:
         charts += _first_confusion(entry, runs)
     configs = [entry.config for entry in entries]
@@ -149,10 +153,10 @@ def _comparison(runs: Sequence[StoredRun], histories: Histories) -> dict[str, An
 
 def _first_confusion(entry: Entry, runs: Sequence[StoredRun]) -> list[Chart]:
     """The confusion matrix of the first seed of a contestant that was evaluated."""
-    for history, seed in zip(entry.histories, entry.seeds, strict=True):
-        run = next(run for run in runs if run.config == replace(entry.config, seed=seed))
+    for history, number in zip(entry.histories, entry.numbers, strict=True):
+        run = next(run for run in runs if run.number == number)
         if held_out(history):
-            return _confusion(f"Confusion matrix: {entry.label}, seed {seed}", run, history)
+            return _confusion(f"Confusion matrix: {entry.label}, seed {run.config.seed}", run, history)
     return []
 
 

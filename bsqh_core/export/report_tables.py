@@ -119,10 +119,10 @@ def standings_table(found: Verdict) -> Table:
 
 def runs_table(runs: Sequence[StoredRun], entries: Sequence[Entry]) -> Table:
     """Each run with what it belongs to and how it ended."""
-    names = {replace(entry.config, seed=0): entry.label for entry in entries}
+    names = {number: entry.label for entry in entries for number in entry.numbers}
     rows = [
         (
-            *(f"Run {run.number}", run.name or _NOTHING, names[replace(run.config, seed=0)]),
+            *(f"Run {run.number}", run.name or _NOTHING, names[run.number]),
             *(str(run.config.seed), run.device, _date(run.created), run.reason or str(run.state)),
         )
         for run in runs

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bsqh_core.export.records import read_records
-from bsqh_core.figures import visible_rows
+from bsqh_core.figures import visible_evaluations, visible_rows
 from bsqh_core.history import CONSTRAINED_SCALARS, History
 from bsqh_core.records import EvaluationRecord
 from bsqh_core.store import Store, StoredRun
@@ -81,18 +81,13 @@ def _write(writer: FileWriter, run: StoredRun, history: History) -> None:
         if content:
             writer.add_summary(text(tag, content), 0, run.created)
     seconds = _iterations(writer, run, history)
-    for e in _shown(history, "test") + _shown(history, "validation"):
+    shown = [history.evaluated(split) for split in ("test", "validation", "training")]
+    for e in [e for found in shown for e in visible_evaluations(found, ["loss", "accuracy"], POINTS)]:
         values = {f"{e.split}/{name}": value for name in _METRICS if (value := getattr(e, name)) is not None}
         time = run.created + seconds.get(e.iteration, 0.0)
         _point(writer, values, e.iteration, time)
         if e.histograms:
             _histograms(writer, history.layer_names, e, time)
-
-
-def _shown(history: History, split: str) -> list[EvaluationRecord]:
-    found = history.evaluated(split)
-    rows = visible_rows([np.array([getattr(e, name) for e in found]) for name in ("loss", "accuracy")], POINTS)
-    return [found[row] for row in rows]
 
 
 def _iterations(writer: FileWriter, run: StoredRun, history: History) -> dict[int, float]:

@@ -11,7 +11,7 @@ T_%: the total is an estimate while a run goes on, and so each refresh changes o
 Whatever draws a figure multiplies by it, or takes `scaled(figure)`. Ranges of axes are in final units.
 """
 
-from bsqh_core.figures.common import Figure, XAxis, scaled, visible_rows, with_x_end
+from bsqh_core.figures.common import Figure, XAxis, scaled, visible_evaluations, visible_rows, with_x_end
 from bsqh_core.figures.comparison import comparison_figure, contestant_style, pareto_figure
 from bsqh_core.figures.continuum import arrival_figure, field_figure, kernels_figure, plane_figure
 from bsqh_core.figures.paper import Curves, learning_curves_figure, recall_figure
@@ -66,6 +66,7 @@ __all__ = [
     "space_time_figure",
     "sparsity_figure",
     "spectrum_figure",
+    "visible_evaluations",
     "visible_rows",
     "with_x_end",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from bsqh_core.comparison import forward_evaluations
 from bsqh_core.history import History
+from bsqh_core.records import EvaluationRecord
 
 Figure = dict[str, Any]
 XAxis = Literal["iteration", "time", "relative", "evaluations"]
@@ -31,6 +32,14 @@ X_TITLES: dict[XAxis, str] = {
     "relative": "relative device time T<sub>%</sub> (% of the run)",
     "evaluations": "forward evaluations",
 }
+
+
+def visible_evaluations(
+    found: Sequence[EvaluationRecord], names: Sequence[str], limit: int = POINTS_PER_LINE
+) -> list[EvaluationRecord]:
+    """Evaluations to draw: of `limit` at most, those that keep the extremes of the values of these names."""
+    columns = [np.array([getattr(record, name) for record in found], float) for name in names]
+    return [found[row] for row in visible_rows(columns, limit)]
 
 
 def visible_rows(columns: Sequence[np.ndarray], limit: int = POINTS_PER_LINE) -> np.ndarray:

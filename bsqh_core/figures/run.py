@@ -26,6 +26,7 @@ from bsqh_core.figures.common import (
     points,
     seconds_so_far,
     timed,
+    visible_evaluations,
     visible_rows,
     waiting,
 )
@@ -36,6 +37,9 @@ from bsqh_core.records import EvaluationRecord
 OBJECTIVE, LOSS, PENALTY, TEST, VALIDATION = BLUE, VERMILLION, GREEN, PURPLE, OCHRE
 FIRST_GUESS, ACCEPTED, REJECTED = GREY, BLUE, VERMILLION
 ACCURACY, AUC = BLUE, VERMILLION
+
+_MOST_SPELT_OUT = 50
+"""Classes beyond which the cells of a confusion matrix have neither gaps nor sentences of their own."""
 
 _SPLITS = (("test", "solid", "circle"), ("validation", "dash", "diamond-open"))
 
@@ -83,14 +87,15 @@ def loss_figure(history: History, x: XAxis, log_y: bool, total_seconds: float | 
         for name, column, (color, dash, width) in zip(names, columns, styles, strict=True)
     ]
     for split, dash, symbol in _SPLITS:
-        if found := history.evaluated(split):
+        if found := visible_evaluations(history.evaluated(split), ["loss"]):
             at = pack(at_iterations(history, n, [e.iteration for e in found], x))
             color = TEST if split == "test" else VALIDATION
             data.append(line(f"{split} loss", at, [e.loss for e in found], color, dash, symbol=symbol))
-    full = {e.iteration: e.full_objective for e in list(history.evaluations) if e.full_objective is not None}
-    if full:
-        at = pack(at_iterations(history, n, full, x))
-        data.append(points("J<sub>B</sub> (full)", at, list(full.values()), OBJECTIVE, "star-open", size=9))
+    full = {e.iteration: e for e in list(history.evaluations) if e.full_objective is not None}
+    if found := visible_evaluations(list(full.values()), ["full_objective"]):
+        at = pack(at_iterations(history, n, [e.iteration for e in found], x))
+        values = [e.full_objective for e in found if e.full_objective is not None]
+        data.append(points("J<sub>B</sub> (full)", at, values, OBJECTIVE, "star-open", size=9))
     return timed(data, layout, x, total_seconds or seconds_so_far(history, n))
 
 
@@ -142,7 +147,7 @@ def accuracy_figure(history: History, x: XAxis, total_seconds: float | None = No
     n = len(history)
     data = []
     for split, dash, symbol in _SPLITS:
-        if found := history.evaluated(split):
+        if found := visible_evaluations(history.evaluated(split), ["accuracy", "auc"]):
             at = pack(at_iterations(history, n, [e.iteration for e in found], x))
             data.append(line(f"{split} accuracy", at, [e.accuracy for e in found], ACCURACY, dash, symbol=symbol))
             square = symbol.replace("circle", "square").replace("diamond", "square")
@@ -156,19 +161,12 @@ def confusion_figure(evaluation: EvaluationRecord, classes: Sequence[str], norma
     """Confusion matrix as a heat map: true class down, predicted class across.
 
     `normalise` shows the share of each true class (rows sum to 100 %) in place of counts. Beyond
-    11 classes the numbers show on hover only.
+    11 classes the numbers show on hover only, beyond `_MOST_SPELT_OUT` as counts, to be sent in little time.
     """
     counts = np.array(evaluation.confusion, dtype=float).reshape(len(classes), len(classes))
     sizes = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(sizes, 1)
     shade = shares if normalise else counts / max(counts.max(initial=0), 1)
-    hover = [
-        [
-            f"true: {true}<br>predicted: {given}<br>{counts[i, j]:,.0f} of {sizes[i, 0]:,.0f} ({shares[i, j]:.1%})"
-            for j, given in enumerate(classes)
-        ]
-        for i, true in enumerate(classes)
-    ]
     places = list(range(len(classes)))
     heat = {
         "type": "heatmap",
@@ -181,11 +179,20 @@ def confusion_figure(evaluation: EvaluationRecord, classes: Sequence[str], norma
         # Transparent where empty: the page shows through, light or dark.
         "colorscale": [[0, "rgba(0,114,178,0.06)"], [1, "rgba(0,114,178,1)"]],
         "showscale": False,
-        "xgap": 2,
-        "ygap": 2,
-        "hovertext": hover,
-        "hovertemplate": "%{hovertext}<extra></extra>",
     }
+    if len(classes) <= _MOST_SPELT_OUT:
+        heat["xgap"] = heat["ygap"] = 2
+        heat["hovertemplate"] = "%{hovertext}<extra></extra>"
+        heat["hovertext"] = [
+            [
+                f"true: {true}<br>predicted: {given}<br>{counts[i, j]:,.0f} of {sizes[i, 0]:,.0f} ({shares[i, j]:.1%})"
+                for j, given in enumerate(classes)
+            ]
+            for i, true in enumerate(classes)
+        ]
+    else:
+        heat["hovertemplate"] = "true: %{y}<br>predicted: %{x}<br>%{customdata:,}<extra></extra>"
+        heat["customdata"] = counts.tolist()
     data = [heat]
     if len(classes) <= 11:
         # Two layers of text: in the colour of the theme on pale cells, white on deep ones.

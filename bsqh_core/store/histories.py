@@ -68,6 +68,7 @@ class Histories:
                 seeds=tuple(run.config.seed for run in group),
                 ended=all(run.state is State.ENDED for run in group),
                 machine=machine,
+                numbers=tuple(run.number for run in group),
             )
             for name, ((_, machine, _), group) in zip(names, groups.items(), strict=True)
         ]

@@ -196,6 +196,31 @@ def test_the_report_of_discrete_weights_shows_what_flips(mixed: tuple[Store, lis
     assert all("Distribution of the weights" in page for page in (discrete, real))
 
 
+def test_a_report_of_a_run_and_its_repetition_names_each(tmp_path: Path) -> None:
+    for _ in range(2):
+        train(tmp_path, TINY)
+    store = Store(tmp_path)
+    page = report_html(store, Histories(store), store.runs()[::-1]).decode()
+    table = page.split("<h2>Runs</h2>")[1].split("</table>")[0]
+    assert table.count("bSQH, ω = 5<") == table.count("bSQH, ω = 5 (2)<") == 1
+    store.close()
+
+
+def test_the_report_of_a_race_without_classes_shows_no_accuracy(tmp_path: Path) -> None:
+    msa = RunConfig(
+        **{"dataset": "profiles", "network": "selection", "loss": "mean-square", "penalty": "none", "iterations": 3},
+        **{"method": "lm19-msa", "bound_a": 1.0, "bound_b": 1.0, "widths": (4,), "dtype": "float64", "device": "cpu"},
+    )
+    for config in (msa, replace(msa, method="lm19-sqh")):
+        train(tmp_path, config)
+    store = Store(tmp_path)
+    page = report_html(store, Histories(store), store.runs()).decode()
+    assert "Weights that flip" in page
+    assert "Held-out accuracy" not in page
+    assert "Accuracy against non-zeros" not in page
+    store.close()
+
+
 def test_the_report_says_why_the_basic_msa_does_not_settle(tmp_path: Path) -> None:
     train(tmp_path, replace(DISCRETE, method="msa", threshold=0.0, penalty="none", iterations=3))
     store = Store(tmp_path)

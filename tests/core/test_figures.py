@@ -346,6 +346,17 @@ def test_confusion(normalise: bool) -> None:
     assert figure["layout"]["yaxis"]["autorange"] == "reversed"
 
 
+def test_hundreds_of_classes_are_sent_in_little_time() -> None:
+    """A page draws this every second or two beside the training."""
+    counts = np.random.default_rng(0).integers(0, 9, (200, 200))
+    record = evaluation(1, confusion=tuple(map(tuple, counts.tolist())))
+    figure = figures.confusion_figure(record, [f"class {i}" for i in range(200)], False)
+    (heat,) = figure["data"]
+    assert heat["customdata"] == counts.tolist()
+    assert "xgap" not in heat, "gaps would cover cells of three pixels"
+    assert len(json.dumps(figure)) < 1_500_000
+
+
 def test_confusion_of_many_classes_and_of_none_seen() -> None:
     nothing = evaluation(1, confusion=((0,) * 20,) * 20)
     figure = figures.confusion_figure(nothing, [f"a long class name, number {i}" for i in range(20)], True)
@@ -394,7 +405,7 @@ def test_only_the_basic_msa_without_a_threshold_is_said_not_to_settle() -> None:
 
 @pytest.fixture(scope="module")
 def long_history() -> History:
-    return make_history(100_000, every=1000)
+    return make_history(100_000, every=10)
 
 
 @pytest.mark.parametrize("kind", TIMED)

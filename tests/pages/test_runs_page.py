@@ -56,7 +56,18 @@ def test_delete_and_undo(monkeypatch) -> None:
     button(app, "Empty the bin").click()
     app.run()
     assert store().runs(deleted=True) == []
+    assert "in the bin" not in text(app)
     assert not store().checkpoint_path(second.uid).exists()
+
+
+def test_what_is_selected_stays_selected_when_a_run_is_added() -> None:
+    first = ended(SHORT)
+    app = open_page("runs")
+    app.session_state["runs_chosen"] = [first.uid]
+    ended(replace(SHORT, seed=1))
+    app.run()
+    assert app.session_state["runs_chosen"] == [first.uid]
+    assert "Name" in {item.label for item in app.text_input}
 
 
 def test_a_run_that_goes_on_is_not_deleted(monkeypatch) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import urllib.request
-from pathlib import Path
 from urllib.error import URLError
 
 import pytest
@@ -21,14 +21,13 @@ def offline(monkeypatch):
 
 @pytest.fixture
 def served(monkeypatch):
-    """Address -> bytes of a make-believe web, in the place of torchvision's network access."""
+    """Address -> bytes of a make-believe web."""
     web: dict[str, bytes] = {}
 
-    def retrieve(url, filename, *args, **kwargs):
-        if url not in web:
+    def answer(request, timeout):
+        if request.full_url not in web:
             raise URLError("Not found")
-        Path(filename).write_bytes(web[url])
+        return io.BytesIO(web[request.full_url])
 
-    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **kwargs: url)
-    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", retrieve)
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
     return web

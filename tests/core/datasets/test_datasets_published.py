@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import socket
 import struct
+import urllib.request
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import torch
 
-from bsqh_core.datasets import DATASETS, data_directory, load_dataset
+from bsqh_core.datasets import DATASETS, data_directory, download, load_dataset
 from bsqh_core.datasets.medical import MEDMNIST
 from bsqh_core.errors import DataError
 
@@ -248,6 +251,16 @@ def test_medmnist_is_downloaded_verified_and_kept(tmp_path, monkeypatch, served)
     assert [path.name for path in home.iterdir()] == ["breastmnist.npz"]
     served.clear()
     assert load_dataset("breastmnist", home, download=False) is data
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        file = download.RemoteFile(tmp_path / "file.npz", (f"http://127.0.0.1:{silent.getsockname()[1]}/",), "0" * 32)
+        with pytest.raises(DataError, match="downloading failed: timed out"):
+            download.obtain([file], "The set", True)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

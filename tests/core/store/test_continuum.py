@@ -118,7 +118,9 @@ def test_they_are_exported(store: Store, run: StoredRun) -> None:
     assert found == [as_json(BARE), as_json(DRAWN), None]
     (entry,) = json.loads(result_json(store, [run]))["runs"]
     assert (entry["result"]["accuracy"], entry["result"]["iterations"]) == (None, 16)
-    assert event_files(store, [run])
+    with zipfile.ZipFile(io.BytesIO(event_files(store, [run]))) as archive:
+        (name,) = archive.namelist()
+        assert b"training/loss" in archive.read(name)
     page = report_html(store, Histories(store), [run]).decode()
     assert "accuracy nan" not in page
     assert "nan %" not in page
