@@ -25,6 +25,13 @@ def test_all_kinds_of_fields_there_and_back() -> None:
     assert config_from_address(config_to_address(config)) == (config, [])
 
 
+def test_the_longest_formula_travels() -> None:
+    config = RunConfig(
+        dataset="profiles", network="selection", loss="mean-square", penalty="none", initial="0." + "0" * 249 + "1*y"
+    )
+    assert config_from_address(config_to_address(config)) == (config, [])
+
+
 def test_an_own_file_does_not_travel() -> None:
     assert "dataset" not in config_to_address(RunConfig(dataset="/home/me/mine.npz"))
 

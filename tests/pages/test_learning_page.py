@@ -33,6 +33,12 @@ def learnt(app: AppTest) -> AppTest:
     return app.run()
 
 
+def test_the_address_says_which_race_is_shown() -> None:
+    learnt(filled("A bump becomes a sine", ("lm19-msa", "lm19-sqh")))
+    latest = open_page("learning")
+    assert latest.query_params["race"] == store().races(1)[0]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_is_learnt_by_every_method(task: str) -> None:
     app = learnt(filled(task, LEARNERS, rho=1e-4))
