@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bsqh_core.experiments import SEEDS, Experiment, Quantity, Results, RowResults, Summary, summary_of
-from bsqh_core.experiments.document import FAR_MARK, NOT_YET, measured_text, published_text
+from bsqh_core.experiments.document import FAR_MARK, NOT_YET, NOTHING, measured_text, published_text
 from bsqh_core.titles import plain
 
 DIFFERS = f":orange-badge[{FAR_MARK} differs]"
@@ -27,6 +27,8 @@ _SYMBOLS = {
     "J_B": "objective $J = L + \\rho\\sum_l R(u_l)$ over all training images $B$",
     "Sp": "share of the parameters that are zero",
     "line-search": "trials of $\\epsilon$ that were rejected",
+    "Σ 1/ε": "step lengths $1/\\epsilon_k$ summed over all iterations, the time for which a gradient flow would have "
+    "been followed",
     "Δh": "how far the next step is from maximising the augmented Hamiltonian of each layer, summed over layers",
     "Δu": "summed lengths $\\sum_l\\|\\Delta u_l\\|_2$ of the next six steps",
     "dim U_l": "number of parameters of a layer",
@@ -84,7 +86,7 @@ def _values(row: RowResults, quantity: Quantity) -> list[str]:
     summary = summary_of(row, quantity)
     published = published_text(summary.published, quantity)
     if not summary.n:
-        return [published, f"*{NOT_YET}*"]
+        return [published, NOTHING if row.runs else f"*{NOT_YET}*"]
     mean, most = _parted(measured_text(replace(summary, differs=None), quantity, summary.n))
     seeds = f"{summary.n} of {SEEDS} seeds" if summary.n < SEEDS else f"{summary.n} seeds"
     verdict = "" if summary.differs is None else f" {DIFFERS if summary.differs else WITHIN}"

@@ -69,9 +69,16 @@ def run_result(store: Store, run: StoredRun, deltas: bool) -> RunResult:
         selected=_selected(history),
         confusion=best.confusion if best else None,
         validation_accuracy=validated[-1].accuracy if validated else None,
+        flow_time=_flow_time(history),
         **asdict(_deltas(store, run) if deltas else Deltas()),
         curve=_curve(history, tested),
     )
+
+
+def _flow_time(history: History) -> float | None:
+    """None of methods without an augmentation weight."""
+    eps = history.column("eps")
+    return finite((1 / eps).sum()) if (eps > 0).all() else None
 
 
 def _ended(store: Store, run: StoredRun) -> str:

@@ -70,6 +70,10 @@ class RunResult:
     validation_accuracy : float | None
         On the validation images at the last evaluation, in [0, 1]; None without such images.
 
+    flow_time : float | None
+        Σ_k 1/ε_k: without a penalty an iteration is a step of this length along −∇J, so that it is the time for which
+        a gradient flow would have been followed.
+
     Fields with a default came later than others: older results files do not have them.
     """
 
@@ -100,6 +104,7 @@ class RunResult:
     curve: Curve
     delta_u_by_size: float | None = None
     validation_accuracy: float | None = None
+    flow_time: float | None = None
 
     def recall(self, class_name: str) -> float | None:
         """Share of the test images of a class that `best` recognises; the diagonal of HB25 Figure 4."""

@@ -121,6 +121,16 @@ def test_presets(capsys: pytest.CaptureFixture) -> None:
     assert RunConfig(**json.loads(capsys.readouterr().out)["table2-omega5"]) == PRESETS["table2-omega5"].config
 
 
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    """As with `presets | head`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bsqh_core", "presets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc to see when the run begins")
 def test_interrupt_stops_the_run_and_still_prints_its_result() -> None:
     command = [sys.executable, "-m", "bsqh_core", *QUICK[:-1], "1000000", "--json"]

@@ -72,7 +72,7 @@ def test_agreement_difference_and_a_row_that_is_missing(folder: Path) -> None:
     first = shown[r"bSQH$_{\omega}$, ω = 3"]
     assert first["ACC (%)"] == "HB25 98.67 ± 0.02  \n**98.67 ± 0.00**  \n3 seeds :green-badge[within 2 σ]"
     assert first["$J_{B}$"] == "HB25 0.1752 ± 0.0242  \n**0.3267 ± 0.0306**  \n3 seeds :orange-badge[▲ differs]"
-    assert shown[r"SQH$_{\zeta}$"]["ACC (%)"] == "HB25 98.75 ± 0.05  \n*not yet measured*"
+    assert shown[r"SQH$_{\zeta}$"]["ACC (%)"] == "HB25 98.75 ± 0.05  \n–", "its run has none"
     assert shown[r"SQH$_{\zeta}$"]["Sp (%)"].endswith("1 of 3 seeds"), "no verdict yet"
     said = text(app)
     assert "7 of 16 published values are measured here, 4 of them with a published spread and 3 seeds: " in said

@@ -55,6 +55,7 @@ def test_it_is_what_the_run_was(store: Store, run: StoredRun) -> None:
     assert result.line_search_steps == run.latest.line_search_steps > 0
     assert result.parameters == sum(run.layer_sizes)
     assert list(result.sparsity_by_layer) == list(run.layer_names)
+    assert result.flow_time == pytest.approx(sum(1 / eps for eps in history.column("eps").tolist()))
     assert result.validation_accuracy == history.evaluated("validation")[-1].accuracy
     assert (result.delta_h, result.delta_u, result.full_objective) == (None,) * 3
     assert result.data == run.data
