@@ -220,22 +220,20 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     experiment = EXPERIMENTS[arguments.experiment].scaled(arguments.scale)
     rows = [experiment.row(name) for name in arguments.rows] if arguments.rows else experiment.rows
     folder = arguments.results or results_directory()
-    worker, asked, complete = Worker(Store(arguments.store)), threading.Event(), True
+    worker, asked = Worker(Store(arguments.store)), threading.Event()
     try:
         with _stopped_by_signals(asked.set):
             for event in reproduce(experiment, rows, arguments.seeds, worker, folder):
                 print(f"{experiment.name}, {_told(event, experiment)}", file=sys.stderr)
                 if isinstance(event, Training):
                     _watch(worker, event.run.uid, asked)
-                    continue
-                complete = complete and (isinstance(event, Measured) or asked.is_set())
-                if asked.is_set():
+                elif asked.is_set():
                     break
     finally:
         worker.close()
     results = load_results(experiment.name, folder, experiment.scale)
     print(json_text(results) if arguments.json else section(results, experiment))
-    return 0 if complete else 1
+    return 0 if all(results.row(row.name).run(seed) for row in rows for seed in range(arguments.seeds)) else 1
 
 
 def _told(event: Training | Measured | Left, experiment: Experiment) -> str:

@@ -156,7 +156,7 @@ def test_the_command_is_cut_off_and_goes_on(tmp_path: Path, folder: Path, end: s
     child.wait_to_hear(12)
     os.kill(child.pid, end)
     heard = child.join()
-    assert (("exit", 0) in heard) == (end == signal.SIGINT)
+    assert (("exit", 1) in heard) == (end == signal.SIGINT), "something is missing"
     assert [len(row.runs) for row in read_results(experiment, folder).rows] == [1, 0], "what exists is written"
     with working(tmp_path / "store") as worker:
         outcome = {signal.SIGINT: Outcome.STOPPED, signal.SIGKILL: Outcome.INTERRUPTED}[end]
