@@ -54,8 +54,12 @@ class BSQH:
 
     def update(self, eps: float, rejections: int) -> None:
         self.accepted.append(eps)
-        guess = sum(self.accepted) / len(self.accepted) if rejections else self.zeta * self.eps_hat
+        guess = sum(self.accepted) / len(self.accepted) if rejections else self.zeta * self._shrunk()
         self.eps_hat = max(guess, EPS_MIN)
+
+    def _shrunk(self) -> float:
+        """What is multiplied by ζ after an immediate success."""
+        return self.eps_hat
 
     def state_dict(self) -> dict[str, object]:
         return {"eps_hat": self.eps_hat, "accepted": list(self.accepted)}
@@ -65,7 +69,19 @@ class BSQH:
         self.accepted = deque(state["accepted"], maxlen=self.accepted.maxlen)
 
 
-STRATEGIES: dict[str, type[BSQH] | type[SQH]] = {"bsqh": BSQH, "sqh": SQH, "sqh-lbfgs": SQH}
+class LaggedBSQH(BSQH):
+    """As bSQH_ω, but ε̂_{k+1} = ζ ε_{k−1} if no trial was rejected, as HB25's counts look (docs/reproduction.md)."""
+
+    def _shrunk(self) -> float:
+        return self.accepted[max(len(self.accepted) - 2, 0)]
+
+
+STRATEGIES: dict[str, type[BSQH] | type[SQH]] = {
+    "bsqh": BSQH,
+    "bsqh-lagged": LaggedBSQH,
+    "sqh": SQH,
+    "sqh-lbfgs": SQH,
+}
 """The strategy of each method that has one (HB25 5.4)."""
 
 

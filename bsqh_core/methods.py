@@ -69,6 +69,13 @@ METHODS = {
         ("omega", "weights", *_LINE_SEARCH, *_CONTINUATION, *_BOX),
         "omega",
     ),
+    "bsqh-lagged": Method(
+        "bSQH_ω, lagged: as bSQH_ω, but after an immediate success the next guess is ζ times the ε accepted one "
+        "iteration earlier (HB25's counts of rejected trials look like it)",
+        "lagged bSQH",
+        ("omega", "weights", *_LINE_SEARCH, *_CONTINUATION, *_BOX),
+        "omega",
+    ),
     "sqh": Method(
         "SQH_ζ: the next guess of ε is a fixed fraction of the last one (HB25 Algorithm 1)",
         "SQH",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bsqh_core.experiments.discrete import DISCRETE, LAMBDA, LH18, LH18_START
 from bsqh_core.experiments.experiment import Experiment
-from bsqh_core.experiments.paper import PAPER
+from bsqh_core.experiments.paper import LAGGED, PAPER
 from bsqh_core.experiments.rivals import RIVALS
 from bsqh_core.experiments.scoreboard import RECORD, SCOREBOARD, TUNING
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
-    for experiment in (*PAPER, SCOREBOARD, TUNING, RIVALS, RECORD, LH18, LH18_START, LAMBDA, DISCRETE)
+    for experiment in (*PAPER, LAGGED, SCOREBOARD, TUNING, RIVALS, RECORD, LH18, LH18_START, LAMBDA, DISCRETE)
 }

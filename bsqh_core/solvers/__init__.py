@@ -38,6 +38,7 @@ __all__ = ["SOLVERS", "RunEnded", "SQHSolver", "Solver", "build_solver", "prepar
 
 SOLVERS: dict[str, type[Solver]] = {
     "bsqh": SQHSolver,
+    "bsqh-lagged": SQHSolver,
     "sqh": SQHSolver,
     "sqh-lbfgs": LayerwiseSolver,
     "sr2": SR2Solver,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bsqh_core.augmentation import BSQH, EPS_MIN, SQH, sufficient_decrease
+from bsqh_core.augmentation import BSQH, EPS_MIN, SQH, LaggedBSQH, sufficient_decrease
 
 
 def test_sqh_takes_a_fraction_of_the_accepted_weight() -> None:
@@ -29,7 +29,22 @@ def test_bsqh_shrinks_its_guess_when_nothing_was_rejected_and_averages_otherwise
     assert strategy.eps_hat == (5 + 6 + 1) / 3, "weights accepted at once count too"
 
 
-@pytest.mark.parametrize("kind", [SQH, BSQH])
+def test_lagged_bsqh_shrinks_the_weight_before_the_last_one() -> None:
+    strategy = LaggedBSQH(2.0, zeta=0.5, omega=2)
+    strategy.update(2.0, rejections=0)
+    assert strategy.eps_hat == 1.0, "there is none before the first one"
+    strategy.update(8.0, rejections=3)
+    assert strategy.eps_hat == (2 + 8) / 2, "after rejections it is bSQH"
+    strategy.update(5.0, rejections=0)
+    assert strategy.eps_hat == 0.5 * 8
+    resumed = LaggedBSQH(2.0, zeta=0.5, omega=2)
+    resumed.load_state_dict(strategy.state_dict())
+    for lagged in (strategy, resumed):
+        lagged.update(4.0, rejections=0)
+        assert lagged.eps_hat == 0.5 * 5, "a second success in a row does not shrink the guess twice"
+
+
+@pytest.mark.parametrize("kind", [SQH, BSQH, LaggedBSQH])
 def test_the_guess_never_vanishes(kind: type) -> None:
     strategy = kind(1.0, zeta=0.01, omega=5)
     for _ in range(500):
