@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks.discrete import Plain
 from benchmarks.full_batch import flops
+from benchmarks.guesses import MU, RECORDED, accepted, replay
 from benchmarks.measure import digits, slope, spread
 from benchmarks.selection import METHODS, Scale, measure
 from benchmarks.yardstick import Yardstick, lenet5
 from bsqh_core import RunConfig, build_solver
+from bsqh_core.augmentation import BSQH, SQH
 
 
 def test_the_yardstick_follows_the_same_trajectory() -> None:
@@ -70,3 +73,11 @@ def test_selection_dynamics_at_a_small_scale() -> None:
         (name, 3, N) for N in (1, 2) for name in METHODS
     ]
     assert all(row["processor_milliseconds"]["least"] > 0 and row["iterations"] == 2 for row in found["learners"])
+
+
+def test_the_replay_of_a_run_with_its_own_rule_is_that_run() -> None:
+    rejections = np.array([*map(int, json.loads(RECORDED.read_text(encoding="utf-8"))["rejections"])])
+    eps = accepted(rejections)
+    assert len(eps) == 1500
+    assert replay(SQH(1.0, 0.01, 5), eps / MU**0.5) == rejections.sum() == 3547
+    assert replay(BSQH(1.0, 0.01, 5), np.ones(2)) == 3, "1 is enough at once; 0.01, 0.07 and 0.49 are not"
