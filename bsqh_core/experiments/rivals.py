@@ -59,5 +59,5 @@ RIVALS = Experiment(
 )
 """Published: what Caffe's example prints at its end, Han et al. 2015, and DNS, where weights may return as in IHT.
 
-The authors of IHT keep a quarter of the weights or more, and find errors no greater than the whole network's.
+The authors of IHT keep a quarter of the weights or more, and find such networks as good as whole ones, or better.
 """
