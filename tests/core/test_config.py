@@ -233,7 +233,7 @@ def test_methods_with_hidden_real_weights_know_no_penalty(method: str) -> None:
 @pytest.mark.parametrize(
     ("name", "methods"),
     [
-        ("weights", {"bsqh", "sqh"}),
+        ("weights", {"bsqh", "bsqh-lagged", "sqh"}),
         ("averaging", {"msa", "msa-binary", "msa-ternary"}),
         ("threshold", {"msa", "msa-binary", "msa-ternary"}),
         ("averaging_decay", {"msa-binary", "msa-ternary"}),
