@@ -27,9 +27,10 @@ class TestLBFGS:
             gradient = (p - np.eye(3)[y]).T @ x / len(y)
             return -np.log(p[np.arange(len(y)), y]).mean() + 0.005 * w @ w, gradient.ravel() + 0.01 * w
 
-        theirs = minimize(objective, np.zeros(36), jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-9})
+        theirs = minimize(objective, np.zeros(36), jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 5e-9})
         evaluations, J = 1, math.inf
-        while (solver.objective.sweep(solver.dataset.train)[1] - 0.01 * solver.controls.flat).abs().max() > 1e-9:
+        # Where the gradient is smaller still, rounding decides whether a lower point is found.
+        while (solver.objective.sweep(solver.dataset.train)[1] - 0.01 * solver.controls.flat).abs().max() > 5e-9:
             record = solver.step()
             assert record.J_before > record.J
             evaluations, J = evaluations + len(record.trials), record.J
