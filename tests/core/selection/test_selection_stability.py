@@ -220,11 +220,10 @@ class TestVerdicts:
         for seed in range(12):  # which of them are certain depends on the processor's rounding
             basis = torch.linalg.qr(random_matrix(seed, 9)).Q
             A = basis @ jordan @ basis.T
-            assert eigenvalues(A)[0].real < -4e-5
             found = judged(9 * A)
             assert found.outcome in ("unstable", "undecided")
-            rates += [found.rate] * (found.outcome == "unstable")
-        assert rates, "in some the eigenvalue is certain"
+            rates += [found.rate] * bool(found.outcome == "unstable" and eigenvalues(A)[0].real < -1e-4)
+        assert rates, "in some the eigenvalue is certain, and another one lies below it"
         assert rates == pytest.approx([2e-5] * len(rates), rel=0.01)
 
     @pytest.mark.parametrize("factor", [1e-200, 1e200])
