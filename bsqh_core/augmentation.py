@@ -70,7 +70,7 @@ class BSQH:
 
 
 class LaggedBSQH(BSQH):
-    """As bSQH_ω, but ε̂_{k+1} = ζ ε_{k−1} if no trial was rejected, as HB25's counts look (docs/reproduction.md)."""
+    """As bSQH_ω, but ε̂_{k+1} = ζ ε_{k−1} if no trial was rejected: see docs/reproduction.md, The next guess."""
 
     def _shrunk(self) -> float:
         return self.accepted[max(len(self.accepted) - 2, 0)]
