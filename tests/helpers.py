@@ -75,6 +75,11 @@ def wait_until(condition: Callable[[], object], what: str = "it", seconds: float
         time.sleep(0.01)
 
 
+def wait_in_page(page: Any, condition: str) -> None:
+    """Return as soon as the JavaScript is true; in mid-rerun, when what it reads may be absent, it is not."""
+    page.wait_for_function(f"() => {{ try {{ return {condition}; }} catch {{ return false; }} }}")
+
+
 def npz_bytes(**changes: np.ndarray) -> bytes:
     """A small file in MedMNIST's form: forty grey images of four classes, the test images the same."""
     images = np.random.default_rng(0).integers(0, 255, (40, 28, 28), dtype=np.uint8)

@@ -15,6 +15,7 @@ from bsqh_core.history import SCALARS
 from bsqh_core.store import Store
 from bsqh_core.store.listing import summarise
 from bsqh_core.store.rows import REJECTED, insert_data, insert_evaluations, insert_rows, iteration_columns
+from helpers import wait_in_page
 
 APP = Path(__file__).parents[2] / "app.py"
 FACTS = DataFacts("Digits (scikit-learn)", "", False, 1197, tuple("0123456789"))
@@ -92,14 +93,14 @@ def test_lines_are_short_and_the_first_picture_small(serve, open_page, large_sto
     page.goto(f"{serve(APP, env={'BSQH_STORE': str(folder)})}/replay?run={large}&at=50000")
     page.locator(".main-svg").first.wait_for()
     lengths = "() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(d => d.data.map(t => t.x?.length ?? 0))"
-    page.wait_for_function(f"({lengths})().length > 10")
+    wait_in_page(page, f"({lengths})().length > 10")
     assert max(page.evaluate(lengths)) <= 2000
     whole = sum(received)
     start = len(received)
     slider = page.get_by_role("slider", name="Iteration")
     slider.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("location.search.includes('at=50001')")
+    wait_in_page(page, "location.search.includes('at=50001')")
     page.wait_for_timeout(500)
     moved = sum(received[start:])
     measured(f"replay of 100,000 iterations: first picture {whole:,} bytes, one step further {moved:,} bytes")

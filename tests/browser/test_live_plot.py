@@ -12,6 +12,7 @@ import pytest
 
 from bsqh_core.dashboard.live_plot import ensure_plotly_script
 from bsqh_core.errors import UserError
+from helpers import wait_in_page
 
 APP = """
 from pathlib import Path
@@ -170,8 +171,8 @@ def rows_of(page) -> int:
 def refresh(page, times: int = 3) -> None:
     """Wait until the data have grown, and have been drawn, `times` times."""
     for _ in range(times):
-        page.wait_for_function(f"rows => {ROWS} > rows", arg=rows_of(page))
-    page.wait_for_function(f"{POINTS} >= Math.min({ROWS} - 50, 700)")
+        wait_in_page(page, f"{ROWS} > {rows_of(page)}")
+    wait_in_page(page, f"{POINTS} >= Math.min({ROWS} - 50, 700)")
 
 
 def drag_box(page) -> None:
@@ -185,21 +186,21 @@ def drag_box(page) -> None:
 
 def assert_never_blank(page) -> None:
     """Not for tests that run the whole script again: where that meets a refresh, Streamlit itself may mount anew."""
-    page.wait_for_function("window.frames_seen > 10")  # a busy machine draws few frames a second
+    wait_in_page(page, "window.frames_seen > 10")  # a busy machine draws few frames a second
     assert page.evaluate("window.blank") == 0
 
 
 def test_zoom_survives(chart) -> None:
     full = chart.evaluate(X_RANGE)
     drag_box(chart)
-    chart.wait_for_function(f"{X_RANGE}[0] > {full[0] + 20}")
+    wait_in_page(chart, f"{X_RANGE}[0] > {full[0] + 20}")
     zoomed = chart.evaluate(X_RANGE)
     assert zoomed[1] < full[1]
     refresh(chart, 4)
     assert chart.evaluate(X_RANGE) == zoomed
     assert_never_blank(chart)
     chart.locator(".bsqh-live-plot .nsewdrag").dblclick()
-    chart.wait_for_function(f"{X_RANGE}[1] >= {ROWS} - 60")  # back to all of the data, and growing with them
+    wait_in_page(chart, f"{X_RANGE}[1] >= {ROWS} - 60")  # back to all of the data, and growing with them
 
 
 def test_picture_holds_still_during_a_drag(chart) -> None:
@@ -210,10 +211,10 @@ def test_picture_holds_still_during_a_drag(chart) -> None:
     chart.mouse.down()
     chart.mouse.move(area["x"] + 0.6 * area["width"], y, steps=4)
     drawn, rows = chart.evaluate(POINTS), rows_of(chart)
-    chart.wait_for_function(f"{ROWS} >= {rows + 100}")
+    wait_in_page(chart, f"{ROWS} >= {rows + 100}")
     assert chart.evaluate(POINTS) == drawn
     chart.mouse.up()
-    chart.wait_for_function(f"{X_RANGE}[0] > {full[0] + 20} && {POINTS} > {drawn}")
+    wait_in_page(chart, f"{X_RANGE}[0] > {full[0] + 20} && {POINTS} > {drawn}")
     assert_never_blank(chart)
 
 
@@ -228,7 +229,7 @@ def test_tools_are_few_and_local(chart) -> None:
 def test_hidden_trace_stays_hidden(chart) -> None:
     chart.locator(".bsqh-live-plot .legendtoggle").nth(1).click()
     hidden = "document.querySelector('.bsqh-live-plot')._fullData.map(t => t.visible).join()"
-    chart.wait_for_function(f"{hidden} === 'true,legendonly,true'")
+    wait_in_page(chart, f"{hidden} === 'true,legendonly,true'")
     refresh(chart, 4)
     assert chart.evaluate(hidden) == "true,legendonly,true"
     assert_never_blank(chart)
@@ -263,11 +264,11 @@ def test_follows_theme_and_width(chart) -> None:
     color = f"{LAYOUT}.font.color"
     before = chart.evaluate(color)
     chart.emulate_media(color_scheme="dark")
-    chart.wait_for_function(f"{color} !== '{before}'")
+    wait_in_page(chart, f"{color} !== '{before}'")
     width = f"{LAYOUT}.width"
     wide = chart.evaluate(width)
     chart.set_viewport_size({"width": 390, "height": 900})
-    chart.wait_for_function(f"{width} < {wide - 100}")
+    wait_in_page(chart, f"{width} < {wide - 100}")
     assert chart.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert_never_blank(chart)
 
@@ -275,13 +276,12 @@ def test_follows_theme_and_width(chart) -> None:
 def test_out_of_sight_it_waits(chart) -> None:
     style = "document.querySelector('.bsqh-live-plot').style"
     chart.evaluate(f"{style}.marginTop = '3000px'")
-    more = f"rows => {ROWS} > rows + 50"
-    chart.wait_for_function(more, arg=rows_of(chart))
+    wait_in_page(chart, f"{ROWS} > {rows_of(chart)} + 50")
     drawn = chart.evaluate(POINTS)
-    chart.wait_for_function(more, arg=rows_of(chart))
+    wait_in_page(chart, f"{ROWS} > {rows_of(chart)} + 50")
     assert chart.evaluate(POINTS) == drawn
     chart.evaluate(f"{style}.marginTop = ''")
-    chart.wait_for_function(f"{POINTS} > {drawn}")
+    wait_in_page(chart, f"{POINTS} > {drawn}")
 
 
 def test_leaves_nothing_behind(chart) -> None:
@@ -290,9 +290,9 @@ def test_leaves_nothing_behind(chart) -> None:
     chart.get_by_text("Waiting for the first iteration").wait_for()
     chart.evaluate("window.second = document.querySelectorAll('.bsqh-live-plot')[1]")
     toggle.click()
-    chart.wait_for_function("!window.second._fullLayout && !window.second.isConnected")
+    wait_in_page(chart, "!window.second._fullLayout && !window.second.isConnected")
     refresh(chart)
-    chart.wait_for_function(RIGHT)
+    wait_in_page(chart, RIGHT)
 
 
 def test_a_refresh_brings_what_is_new(tmp_path, serve, open_chart, received, measured) -> None:
@@ -300,7 +300,7 @@ def test_a_refresh_brings_what_is_new(tmp_path, serve, open_chart, received, mea
     whole = max(map(len, having(received, WHOLE)))
     refresh(page, 2)  # the second builds on the figure that the others will build on at most
     start, rows = len(received), rows_of(page)
-    page.wait_for_function(f"{ROWS} >= {rows + 300}")
+    wait_in_page(page, f"{ROWS} >= {rows + 300}")
     came = received[start:]
     figures, times = having(came, b"bsqh_live_plot"), (rows_of(page) - rows) / 50
     each, in_all = sum(map(len, figures)) / len(figures), sum(map(len, came)) / times
@@ -316,10 +316,10 @@ def test_a_lost_base_recovers(chart, received, sent) -> None:
         asked = len(having(sent, b"lost"))
         chart.evaluate("window.bsqhFigures.clear()")
         wait_for(chart, lambda asked=asked: len(having(sent, b"lost")) > asked)
-        chart.wait_for_function(RIGHT)
+        wait_in_page(chart, RIGHT)
     whole = len(having(received, WHOLE))
     refresh(chart)
-    chart.wait_for_function(RIGHT)
+    wait_in_page(chart, RIGHT)
     assert len(having(received, WHOLE)) <= whole + 1  # back to differences
     assert_never_blank(chart)
 
@@ -335,8 +335,8 @@ def test_skipped_figures_do_no_harm(chart, sent) -> None:
             }
         }, 20);
     }""")
-    chart.wait_for_function("window.skipped > 5")
-    chart.wait_for_function(RIGHT)
+    wait_in_page(chart, "window.skipped > 5")
+    wait_in_page(chart, RIGHT)
     assert_never_blank(chart)
     assert len(having(sent, b"lost")) <= 1
 
@@ -345,7 +345,7 @@ def test_stopped_scripts_do_no_harm(chart) -> None:
     for _ in range(4):
         chart.get_by_role("button", name="start over").click()
         refresh(chart, 1)
-    chart.wait_for_function(RIGHT)
+    wait_in_page(chart, RIGHT)
 
 
 def test_another_page_and_back(chart, received, sent) -> None:
@@ -354,12 +354,12 @@ def test_another_page_and_back(chart, received, sent) -> None:
     for times in range(2):
         chart.get_by_role("link", name="elsewhere").click()
         chart.get_by_text("Nothing here.").wait_for()
-        chart.wait_for_function("!document.querySelector('.bsqh-live-plot')")
+        wait_in_page(chart, "!document.querySelector('.bsqh-live-plot')")
         if times:
             chart.evaluate("window.bsqhFigures.clear()")
         chart.get_by_role("link", name="train").click()
         chart.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
-        chart.wait_for_function(RIGHT)
+        wait_in_page(chart, RIGHT)
         assert bool(having(sent, b"lost")) == bool(times)
         assert (len(having(received, WHOLE)) > whole) == bool(times)
 
@@ -368,21 +368,21 @@ def test_reload_and_second_tab_start_over(chart) -> None:
     chart.reload()
     chart.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
     refresh(chart)
-    chart.wait_for_function(RIGHT)
+    wait_in_page(chart, RIGHT)
     tab = chart.context.new_page()
     tab.goto(chart.url)
     for page in (tab, chart):
         page.locator(".bsqh-live-plot .legendtoggle").first.wait_for()
-        page.wait_for_function(RIGHT)
+        wait_in_page(page, RIGHT)
 
 
 def test_one_number_stretches_the_axis(chart, received) -> None:
     refresh(chart, 2)
     whole = len(having(received, WHOLE))
     chart.get_by_text("twice as wide").click()
-    chart.wait_for_function(COMPLETE.replace("FACTOR", "2"))
+    wait_in_page(chart, COMPLETE.replace("FACTOR", "2"))
     refresh(chart)
-    chart.wait_for_function(COMPLETE.replace("FACTOR", "2"))
+    wait_in_page(chart, COMPLETE.replace("FACTOR", "2"))
     assert len(having(received, WHOLE)) == whole
 
 
@@ -390,7 +390,7 @@ def test_downloads(chart) -> None:
     color = f"{LAYOUT}.font.color"
     before = chart.evaluate(color)
     chart.emulate_media(color_scheme="dark")
-    chart.wait_for_function(f"{color} !== '{before}'")
+    wait_in_page(chart, f"{color} !== '{before}'")
     png, svg = (download(chart, kind) for kind in ("PNG", "SVG"))
     assert (png.name, svg.name) == ("j-of-run-1.png", "j-of-run-1.svg")
     size = chart.evaluate(f"[{LAYOUT}.width, {LAYOUT}.height]")

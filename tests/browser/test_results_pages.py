@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bsqh_core.experiments import EXPERIMENTS
 from bsqh_core.experiments.files import add_run
-from helpers import wait_until
+from helpers import wait_in_page, wait_until
 from made_results import curve, result
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -29,7 +29,7 @@ def test_published_beside_measured_and_the_scoreboard(serve, open_page, tmp_path
     assert page.get_by_role("button", name="Train full batch").is_enabled()
     page.get_by_role("radio", name="Table 2").click()
     page.get_by_role("heading", name="Table 2").wait_for()
-    page.wait_for_function("location.search == '?experiment=table2'")
+    wait_in_page(page, "location.search == '?experiment=table2'")
 
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{base}/scoreboard?network=lenet5")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from helpers import wait_until
+from helpers import wait_in_page, wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
 DRAWN = "() => document.querySelectorAll('.bsqh-live-plot:has(.main-svg)').length"
@@ -44,7 +44,7 @@ def base(serve_for_all) -> str:
 def moved(page, text: str) -> None:
     """Wait until another time than `text` is shown, the same everywhere."""
     changed = f"document.querySelector('.bsqh-player output').textContent !== '{text}'"
-    page.wait_for_function(f"{changed} && {RIGHT}")
+    wait_in_page(page, f"{changed} && {RIGHT}")
 
 
 def test_a_walk_through_the_page(base, open_page) -> None:
@@ -59,7 +59,7 @@ def test_a_walk_through_the_page(base, open_page) -> None:
     # What one waits for is drawn first, and seen before the rest is drawn.
     page.evaluate(NOTE_ORDER)
     page.get_by_role("slider", name="Depth L").press("ArrowRight")
-    page.wait_for_function("order.includes(2) && order.includes(3)")
+    wait_in_page(page, "order.includes(2) && order.includes(3)")
     order = page.evaluate("order")
     rest = next(i for i, drawn in enumerate(order) if drawn in (2, 3))
     assert {0, 1} < set(order[:rest])
@@ -67,13 +67,13 @@ def test_a_walk_through_the_page(base, open_page) -> None:
 
     page.get_by_text("Random, half the spectrum unstable").click()
     page.get_by_text("u = 0 is unstable").wait_for()
-    page.wait_for_function("location.search.includes('kernel=random')")
+    wait_in_page(page, "location.search.includes('kernel=random')")
 
     # A step back shows what was there before, all of it.
     page.go_back()
     page.get_by_text("u = 0 is stable").wait_for()
     expect(page.get_by_role("radio", name="Pure rotation")).to_be_visible()
-    page.wait_for_function("location.search.includes('kernel=rotation')")
+    wait_in_page(page, "location.search.includes('kernel=rotation')")
 
     # A formula that cannot be used: why, and the picture before it.
     page.goto(f"{base}/selection?kernel=formula&M=64")
@@ -114,7 +114,7 @@ def test_the_state_plays(base, open_page) -> None:
     assert words > 0
     assert len(said) == words
     page.get_by_text("Pure rotation").click()
-    page.wait_for_function("document.querySelector('.bsqh-live-plot')._fullLayout.xaxis.range[1] === 20")
+    wait_in_page(page, "document.querySelector('.bsqh-live-plot')._fullLayout.xaxis.range[1] === 20")
     moved(page, time.text_content())
     page.get_by_role("button", name="Pause").click()
     shown = time.text_content()
@@ -126,13 +126,13 @@ def test_the_state_plays(base, open_page) -> None:
 
     # Other pictures came between: those of the new problem stand there, f = (1 + 5/200)^200 as it is.
     page.get_by_text("Two dimensions", exact=True).click()
-    page.wait_for_function("document.querySelector('.bsqh-live-plot')?._fullLayout?.xaxis.range[1] === 1")
+    wait_in_page(page, "document.querySelector('.bsqh-live-plot')._fullLayout.xaxis.range[1] === 1")
     page.get_by_text("Exponential growth of ReLU").click()
-    page.wait_for_function("document.querySelector('.bsqh-live-plot')?._fullLayout?.xaxis.range[1] === 5")
+    wait_in_page(page, "document.querySelector('.bsqh-live-plot')._fullLayout.xaxis.range[1] === 5")
     expect(profile).to_have_attribute(
         "aria-label", "f at t = 5 is between 140 and 140. u at t = 5 is between 140 and 140."
     )
-    page.wait_for_function(RIGHT)
+    wait_in_page(page, RIGHT)
     slider.press("Home")
     expect(profile).to_have_attribute("aria-label", re.compile("^f at t = 0 is between 1 and 1."))
 
@@ -149,7 +149,7 @@ def where_it_stays(place) -> dict[str, float]:
 def test_a_state_drawn_by_hand(base, open_page) -> None:
     page = open_page(f"{base}/selection", height=1500)
     page.get_by_text("Draw the state").click()
-    page.wait_for_function("location.search.includes('state=drawn')")
+    wait_in_page(page, "location.search.includes('state=drawn')")
     page.locator(".bsqh-pad polyline").wait_for()
     box = where_it_stays(page.locator(".bsqh-pad"))
 
@@ -162,22 +162,22 @@ def test_a_state_drawn_by_hand(base, open_page) -> None:
     for step in range(1, 41):
         page.mouse.move(*at(step / 40))
     page.mouse.up()
-    page.wait_for_function("location.search.includes('state_values')")
+    wait_in_page(page, "location.search.includes('state_values')")
     start = "[...(document.querySelectorAll('.bsqh-live-plot')[1]?._fullData?.[0].y ?? [])]"
-    page.wait_for_function(f"{start}[31] > 1 && {start}[95] < -1")
+    wait_in_page(page, f"{start}[31] > 1 && {start}[95] < -1")
     field = page.get_by_role("textbox", name="Values")
     expect(field).to_have_value(re.compile(r"^(\S+ ){32}\S+$"))
     numbers = field.input_value()
 
     page.reload()
-    page.wait_for_function(f"{start}[31] > 1 && {start}[95] < -1")
+    wait_in_page(page, f"{start}[31] > 1 && {start}[95] < -1")
     expect(field).to_have_value(numbers)
     where_it_stays(field)
     field.fill("0 1 0")  # the way of the keyboard
     field.press("Enter")
-    page.wait_for_function(f"{start}[63] > 0.9 && {start}[127] < 0.1")
+    wait_in_page(page, f"{start}[63] > 0.9 && {start}[127] < 0.1")
     line = page.locator(".bsqh-pad polyline")
-    page.wait_for_function("document.querySelector('.bsqh-pad polyline').points[16].y < 50")
+    wait_in_page(page, "document.querySelector('.bsqh-pad polyline').points[16].y < 50")
     assert len(line.get_attribute("points").split()) == 33
 
 
@@ -190,5 +190,5 @@ def test_two_dimensions_on_a_phone(base, open_page) -> None:
     page.get_by_role("slider", name="Shown at time t").press("Home")
     expect(page.locator(".bsqh-live-plot").first).to_have_attribute("aria-label", re.compile("^f at t = 0 is"))
     corner = "document.querySelector('.bsqh-live-plot')._fullData[0].z"
-    page.wait_for_function(f"{corner}[0][7] === 1 && {corner}[7][0] === 0")  # a step along the first coordinate, across
+    wait_in_page(page, f"{corner}[0][7] === 1 && {corner}[7][0] === 0")  # a step along the first coordinate, across
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
