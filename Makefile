@@ -10,7 +10,7 @@ app: $(VENV)/app.done  ## install what the dashboard needs and open it
 	$(BIN)/streamlit run app.py
 
 test: lint browser  ## install what the tests need, a browser included, and run them all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal  # one core for each job
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10  # one core for each job
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

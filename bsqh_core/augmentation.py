@@ -53,11 +53,12 @@ class BSQH:
         self.accepted: deque[float] = deque(maxlen=omega + 1)
 
     def update(self, eps: float, rejections: int) -> None:
+        shrunk = self.zeta * self._to_shrink()
         self.accepted.append(eps)
-        guess = sum(self.accepted) / len(self.accepted) if rejections else self.zeta * self._shrunk()
+        guess = sum(self.accepted) / len(self.accepted) if rejections else shrunk
         self.eps_hat = max(guess, EPS_MIN)
 
-    def _shrunk(self) -> float:
+    def _to_shrink(self) -> float:
         """What is multiplied by ζ after an immediate success."""
         return self.eps_hat
 
@@ -72,8 +73,8 @@ class BSQH:
 class LaggedBSQH(BSQH):
     """As bSQH_ω, but ε̂_{k+1} = ζ ε_{k−1} if no trial was rejected: see docs/reproduction.md, The next guess."""
 
-    def _shrunk(self) -> float:
-        return self.accepted[max(len(self.accepted) - 2, 0)]
+    def _to_shrink(self) -> float:
+        return self.accepted[-1] if self.accepted else self.eps_hat
 
 
 STRATEGIES: dict[str, type[BSQH] | type[SQH]] = {

@@ -81,8 +81,19 @@ class ConnectSolver(AdamSolver):
 class StochasticConnectSolver(ConnectSolver):
     """In training a weight is 1 with probability (1 + v/H) / 2; between iterations the network has the likelier ones.
 
-    The J of a record is that at the drawn weights.
+    The J of a record is that at the drawn weights. Running averages of batch normalisation are those of the likelier
+    ones, which takes a forward sweep of its own. The authors have the real weights v/H in their place at test time.
     """
+
+    def _iterate(self, batch: Split) -> Step:
+        averages = list(self.objective.network.buffers())
+        before = [average.clone() for average in averages]
+        step = super()._iterate(batch)
+        for average, value in zip(averages, before, strict=True):
+            average.copy_(value)  # without the drawn weights' share
+        with self.objective.network.tracking_statistics():
+            self.objective.forward(batch)
+        return step
 
     def _before_sweep(self) -> None:
         drawn = []

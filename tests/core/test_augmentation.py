@@ -44,6 +44,13 @@ def test_lagged_bsqh_shrinks_the_weight_before_the_last_one() -> None:
         assert lagged.eps_hat == 0.5 * 5, "a second success in a row does not shrink the guess twice"
 
 
+def test_lagged_bsqh_remembers_a_weight_even_where_it_averages_none() -> None:
+    strategy = LaggedBSQH(2.0, zeta=0.5, omega=0)
+    strategy.update(5.0, rejections=1)
+    strategy.update(7.0, rejections=0)
+    assert strategy.eps_hat == 2.5
+
+
 @pytest.mark.parametrize("kind", [SQH, BSQH, LaggedBSQH])
 def test_the_guess_never_vanishes(kind: type) -> None:
     strategy = kind(1.0, zeta=0.01, omega=5)

@@ -87,8 +87,17 @@ def test_stochastic_weights_are_drawn_with_the_probabilities_of_the_paper() -> N
 
 
 def test_the_network_between_iterations_is_the_likelier_one() -> None:
-    solver = build_solver(replace(CONFIG, method="binary-connect-stochastic"))
+    """Its weights are the signs, and its running averages those of its own outputs on the batches."""
+    solver = build_solver(replace(CONFIG, method="binary-connect-stochastic", dtype="float64"))
+    twin = build_solver(solver.config)
     assert isinstance(solver, ConnectSolver)
-    solver.step()
+    for _ in range(2):
+        solver.step()
+        twin.controls.flat.copy_(solver.controls.flat)
+        twin.objective.sweep(twin._sampler.draw(twin.dataset.train))  # moves averages, and nothing else
     expected = torch.cat([real.sign() for real in reals(solver)])
     assert torch.equal(solver.controls.flat[: solver.controls.counted], expected)
+    buffers = dict(solver.network.named_buffers())
+    assert buffers
+    for name, average in twin.network.named_buffers():
+        torch.testing.assert_close(buffers[name], average)
