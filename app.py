@@ -37,7 +37,6 @@ audience_bar()
 try:
     ensure_plotly_script(FOLDER / "static")
     store()
+    page.run()
 except UserError as error:
     st.error(str(error), icon=":material/database_off:")
-    st.stop()
-page.run()

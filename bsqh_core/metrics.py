@@ -84,12 +84,13 @@ def _evaluate(solver: Solver, name: str, split: Split, full_objective: float | N
     logits = solver.objective.logits(split)
     classes = solver.dataset.n_classes
     confusion = confusion_matrix(logits.argmax(1), split.y, classes) if classes else torch.zeros(0, 0)
+    ranked = classes and bool(logits.isfinite().all())
     return EvaluationRecord(
         iteration=solver.iteration,
         split=name,
         loss=float(loss.total(logits, split.y) / loss.normaliser(split.y)),
         accuracy=int(confusion.trace()) / len(split) if classes else math.nan,
-        auc=auc(logits.softmax(1).cpu(), split.y.cpu()) if classes else math.nan,
+        auc=auc(logits.softmax(1).cpu(), split.y.cpu()) if ranked else math.nan,
         confusion=tuple(map(tuple, confusion.tolist())),
         sparsity=sparsity(sum(nonzeros), sum(controls.sizes)),
         sparsity_by_layer=tuple(map(sparsity, nonzeros, controls.sizes)),

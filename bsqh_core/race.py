@@ -69,11 +69,12 @@ def suited(config: RunConfig, name: str) -> RunConfig:
 
 
 def in_common(contestants: Sequence[RunConfig]) -> RunConfig:
-    """The configuration that `contestants` were made of, as far as they tell."""
+    """The configuration that `contestants` were made of, as far as they tell; bSQH has ω of its own."""
     first = min(contestants, key=lambda config: (METHODS[config.method].smooth, METHODS[config.method].full_batch))
     sizes = [config.batch_size for config in contestants if not METHODS[config.method].full_batch]
-    changes: dict[str, Any] = {"batch_size": sizes[0]} if sizes else {}
+    changes: dict[str, Any] = {"omega": RunConfig.omega, **({"batch_size": sizes[0]} if sizes else {})}
     for name in OWN_SETTINGS:
-        values = [getattr(config, name) for config in contestants if config.reads(name)]
+        telling = [config for config in contestants if (name, config.method) != ("omega", "bsqh")]
+        values = [getattr(config, name) for config in telling if config.reads(name)]
         changes |= {name: values[0]} if values else {}
     return replace(first, method="bsqh", **changes)

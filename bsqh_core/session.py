@@ -149,9 +149,9 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
         "iterations": int(latest("iteration") or 0),
         "J": latest("J"),
         "loss": latest("loss"),
-        "accuracy": last and last.accuracy,
+        "accuracy": last and finite(last.accuracy),
         "auc": last and finite(last.auc),
-        "full_objective": last and last.full_objective,
+        "full_objective": last and finite(last.full_objective),
         "sparsity": nonzeros and sparsity(sum(nonzeros), sum(sizes)),
         "sparsity_by_layer": nonzeros and dict(zip(history.layer_names, map(sparsity, nonzeros, sizes), strict=True)),
         "line_search_steps": int(latest("line_search_total") or 0),
@@ -165,6 +165,6 @@ def summary(config: RunConfig, data: DataFacts, device: str, ending: Ending | No
     }
 
 
-def finite(value: float) -> float | None:
+def finite(value: float | None) -> float | None:
     """JSON has no NaN and no infinity."""
-    return float(value) if math.isfinite(value) else None
+    return None if value is None or not math.isfinite(value) else float(value)

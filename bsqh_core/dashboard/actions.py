@@ -34,12 +34,6 @@ def _action(function: Callable[P, R]) -> Callable[P, R | None]:
 
 @_action
 def start(config: RunConfig) -> StoredRun:
-    """Queue a run."""
-    return worker().submit(config)
-
-
-@_action
-def start_once(config: RunConfig) -> StoredRun:
     """Queue a run, unless one of this configuration waits or goes on: then it is that one."""
     going = (run for run in store().runs() if run.state is not State.ENDED and same_configuration(run.config, config))
     return next(going, None) or worker().submit(config)
@@ -47,7 +41,13 @@ def start_once(config: RunConfig) -> StoredRun:
 
 @_action
 def start_race(contestants: Sequence[RunConfig], seeds: int) -> str:
-    """Queue a race; its name."""
+    """Queue a race, unless the same one waits or goes on; its name."""
+    for name in store().races(1):
+        runs = store().race(name)
+        heat = [run.config for run in runs if run.config.seed == contestants[0].seed]
+        same = heat == list(contestants) and len(runs) == seeds * len(heat)
+        if same and any(run.state is not State.ENDED for run in runs):
+            return name
     return worker().race(contestants, seeds)
 
 

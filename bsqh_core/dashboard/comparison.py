@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from bsqh_core import captions, figures
-from bsqh_core.comparison import Entry, Quantity, Verdict, applicable, differing_fields, verdict
+from bsqh_core.comparison import WINDOW, Entry, Quantity, Verdict, applicable, differing_fields, verdict
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.continuum import continuum_view
@@ -86,11 +86,19 @@ def _as_it_was(entry: Entry, at: int) -> Entry:
     return replace(entry, histories=past, ended=entry.ended and over)
 
 
+_NO_VERDICT_YET = "The verdict comes as soon as two contestants have come to something."
+_NO_VERDICT = (
+    "No verdict: fewer than two contestants have a value of J to compare, which with mini-batches is its mean over "
+    f"{WINDOW} iterations."
+)
+
+
 def _verdict(entries: Sequence[Entry]) -> None:
     """Who is first, in words and numbers."""
     found = verdict(entries)
     if found is None:
-        st.info("The verdict comes as soon as two contestants have come to something.", icon=":material/balance:")
+        over = all(entry.ended for entry in entries)
+        st.info(_NO_VERDICT if over else _NO_VERDICT_YET, icon=":material/balance:")
         return
     st.info("  \n".join(map(plain, found.sentences)), icon=":material/balance:")
     table = _standings(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -40,6 +41,13 @@ def _records(runs: Sequence[StoredRun]) -> None:
     if len(runs) == 1:
         st.markdown("**The whole run**, to import on another machine")
         _download("Run", partial(export_run, store(), runs[0].uid), f"{stem}.bsqh")
+        state, most = store().checkpoint_path(runs[0].uid), st.get_option("server.maxUploadSize")
+        if state.exists() and state.stat().st_size > most * 2**20:
+            needed = most + math.ceil(state.stat().st_size / 2**20)
+            st.caption(
+                f"It is larger than {most} MB, up to which this app takes files: start that on the other machine "
+                f"with `--server.maxUploadSize {needed}`."
+            )
 
 
 def _model(run: StoredRun) -> None:
@@ -56,7 +64,10 @@ def _model(run: StoredRun) -> None:
     with st.container(horizontal=True):
         _download("safetensors", partial(export.safetensors_bytes, store(), run), f"{stem}.safetensors")
         _download("Sparse", partial(export.sparse_bytes, store(), run), f"{stem}-sparse.safetensors")
-        _download("ONNX", partial(_onnx, run), f"{stem}.onnx")
+        if not (refusal := _onnx_refusal(run.uid, run.checkpoint)):
+            _download("ONNX", partial(_onnx, run), f"{stem}.onnx")
+    if refusal:
+        st.caption(plain(refusal))
     st.caption(
         f"After {run.checkpoint:,} iterations. Dense {sizes.dense / 1000:,.1f} kB, sparse (indices and values of the "
         f"non-zeros) {sizes.sparse / 1000:,.1f} kB. ONNX is compared with PyTorch on a batch before it is handed out."
@@ -88,6 +99,16 @@ def _sizes(uid: str, checkpoint: int) -> export.ModelSizes:
 @functools.lru_cache(maxsize=64)
 def _packed_sizes(uid: str, checkpoint: int) -> export.PackedSizes:
     return export.packed_sizes(store(), store().run(uid))
+
+
+@functools.lru_cache(maxsize=64)
+def _onnx_refusal(uid: str, checkpoint: int) -> str:
+    """Why there is no ONNX file, if so: a button that fails when it is pressed cannot say it."""
+    try:
+        _onnx(store().run(uid))
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _onnx(run: StoredRun) -> bytes:

@@ -206,8 +206,10 @@ def _settings(unfolded: bool, methods: Sequence[str] | None) -> tuple[dict[str, 
             values["method"] = _field("method")
             st.caption(METHODS[values["method"]].title)
         _batch(values)
-    read = {name for method in methods or [values.get("method", "bsqh")] for name in METHODS[method].settings}
-    unread = {*OWN_SETTINGS} - read | ({"omega"} if methods is not None else set())
+    read = {(method, name) for method in methods or [values.get("method", "bsqh")] for name in METHODS[method].settings}
+    if methods is not None:
+        read -= {("bsqh", "omega")}
+    unread = {*OWN_SETTINGS} - {name for _, name in read}
     unread |= {"bound_a", "bound_b"} if values["network"] != "selection" else set()
     with st.expander("Advanced", icon=":material/build:"):
         for names in filter(None, ([name for name in row if name not in unread] for row in _ADVANCED)):

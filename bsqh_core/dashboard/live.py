@@ -180,7 +180,7 @@ def tiles(history: History, remark: str) -> None:
 def _tile(label: str, values: Any, form: str, note: str | None, text: str) -> None:
     st.metric(
         label,
-        _short(form.format(values[-1])) if len(values) else "–",
+        _short(form.format(values[-1])) if len(values) and values[-1] == values[-1] else "–",
         delta=note or "not yet",
         delta_color="off",
         delta_arrow="off",

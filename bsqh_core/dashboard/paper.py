@@ -221,7 +221,7 @@ def _train_rows(experiment: Experiment, results: Results | None) -> None:
                 disabled=bool(problem),
                 help=describe(config) + _seconds_of(results, row.name),
             )
-            if pressed and (run := actions.start_once(config)):
+            if pressed and (run := actions.start(config)):
                 st.switch_page("pages/train.py", query_params={"run": run.uid})
     if problem:
         st.error(problem, icon=":material/error:")

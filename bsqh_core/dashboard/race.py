@@ -43,7 +43,7 @@ def named_race() -> list[StoredRun]:
     if name is None:
         return []
     if not (found := store().race(name)):
-        st.info(f"Race {name[:12]!r} is not known here.", icon=":material/search_off:")
+        st.info(f"Race {plain(repr(name[:12]))} is not known here.", icon=":material/search_off:")
     return found
 
 

@@ -28,7 +28,7 @@ def named_run() -> StoredRun | None:
         run = None
     if run is None or run.deleted:
         where = "is not known here" if run is None else "lies in the bin of the Runs page"
-        st.info(f"Run {uid[:12]!r} {where}.", icon=":material/search_off:")
+        st.info(f"Run {plain(repr(uid[:12]))} {where}.", icon=":material/search_off:")
         return None
     return run
 

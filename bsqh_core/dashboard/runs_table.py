@@ -101,12 +101,10 @@ def _filtered(runs: list[StoredRun]) -> list[StoredRun]:
         starred = st.toggle("★ only", key="runs_starred")
         names = st.multiselect("Filter by", [*LABELS], format_func=LABELS.__getitem__, key="runs_filters", width=320)
     for name in names:
-        values = sorted({getattr(run.config, name) for run in runs}, key=str)
-        shown = {getattr(run.config, name): setting_text(run.config, name) for run in runs}
-        wanted = st.multiselect(
-            LABELS[name], values, format_func=shown.__getitem__, key=f"runs_filter_{name}", placeholder="any"
-        )
-        runs = [run for run in runs if not wanted or getattr(run.config, name) in wanted]
+        texts = {run.uid: setting_text(run.config, name) for run in runs}
+        options = sorted({*texts.values()})
+        wanted = st.multiselect(LABELS[name], options, key=f"runs_filter_{name}", placeholder="any")
+        runs = [run for run in runs if not wanted or texts[run.uid] in wanted]
     sought = words.casefold().split()
     return [run for run in runs if (run.starred or not starred) and all(word in _text(run) for word in sought)]
 

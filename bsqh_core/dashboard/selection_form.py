@@ -339,7 +339,7 @@ def _change_dimension() -> None:
     """The width becomes the next square, and formulas that nobody has touched change with the dimension."""
     state = st.session_state
     dimension = state[key_of("dim")]
-    if dimension == 2 and state[key_of("M")]:
+    if dimension == 2 and (state[key_of("M")] or 0) > 0:
         state[key_of("M")] = round(math.sqrt(state[key_of("M")])) ** 2
     for name, usual in _FORMULAS.items():
         if state[key_of(name)] in usual.values():

@@ -130,6 +130,8 @@ class Problem:
         sigma = ACTIVATIONS[self.activation]
         with _about("Kernel b"):
             b = build_kernel(self.kernel.name, grid, sigma, **dict(self.kernel.parameters))
+            if float((b(0.0) if callable(b) else b).abs().max()) > LARGEST_STATE:
+                raise UserError(f"Its values go beyond {LARGEST_STATE:.0e}, which no picture shows: take smaller ones.")
         with _about("Bias a"):
             a = build_bias(self.bias.name, grid, **dict(self.bias.parameters))
         with _about("Initial state"):

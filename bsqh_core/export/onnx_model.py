@@ -64,6 +64,8 @@ def onnx_bytes(store: Store, run: StoredRun) -> tuple[bytes, float]:
         wanted = network(images.to(next(network.parameters()).dtype)).double().numpy()
     difference = float(np.abs(computed(content, images) - wanted).max())
     scale = float(np.abs(wanted).max())
+    if not np.isfinite(scale):
+        raise UserError(f"The ONNX file of run {run.number} is not handed out: the network's logits are not finite.")
     if not difference <= TOLERANCE * scale:  # nor if it is NaN
         raise UserError(
             f"The ONNX file of run {run.number} is not handed out: its logits differ from PyTorch's by "

@@ -82,8 +82,7 @@ def packed_sizes(store: Store, run: StoredRun) -> PackedSizes:
     UserError
         As `packed_bytes`, which compares too.
     """
-    state = resume_state(store, run)
-    return PackedSizes(len(_packed(run, state)), len(float32_bytes(run, state)))
+    return PackedSizes(len(packed_bytes(store, run)), len(float32_bytes(run, resume_state(store, run))))
 
 
 def packed_signs(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from bsqh_core.config import RunConfig
 from bsqh_core.errors import UserError
 from bsqh_core.export.model import model_sizes
 from bsqh_core.history import History
+from bsqh_core.records import EvaluationRecord
 from bsqh_core.store import Store, StoredRun
 from bsqh_core.titles import setting_text
 
@@ -53,8 +55,8 @@ def result_table(store: Store, run: StoredRun, history: History) -> Table:
     for split in ("test", "validation"):
         if found := history.evaluated(split):
             rows.append((f"Accuracy ({split})", f"{100 * found[-1].accuracy:.2f} %"))
-            rows.append((f"AUC ({split})", _number(found[-1].auc)))
-            rows.append((f"Loss ({split})", _number(found[-1].loss)))
+            rows.append((f"AUC ({split})", _auc(found[-1])))
+            rows.append((f"Loss ({split})", f"{found[-1].loss:.4f}"))
     rows += _sizes(store, run)
     return Table("Result", (), [(str(name), str(value)) for name, value in rows])
 
@@ -168,8 +170,11 @@ def _text(values: Iterable[float], decimals: int | None = None) -> str:
     return (measured if measured.deviation else replace(measured, deviation=None)).text(decimals)
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}" if value == value else "not defined: a class has no samples"
+def _auc(evaluated: EvaluationRecord) -> str:
+    if math.isfinite(evaluated.auc):
+        return f"{evaluated.auc:.4f}"
+    finite = math.isfinite(evaluated.loss)
+    return "not defined: " + ("a class has no samples" if finite else "the network's outputs are not finite")
 
 
 def _date(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import sqlite3
 import time
@@ -76,15 +77,22 @@ def export_run(store: Store, uid: str) -> bytes:
         "config": asdict(run.config),
         "data": run.data and asdict(run.data),
         "layers": list(zip(run.layer_names, run.layer_sizes, strict=True)),
-        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+        "evaluations": [
+            {name: _for_json(value) for name, value in asdict(evaluation).items()} for evaluation in evaluations
+        ],
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("run.json", json.dumps(facts))
+        archive.writestr("run.json", json.dumps(facts, allow_nan=False))
         archive.writestr("records.safetensors", save(arrays))
         if checkpoint is not None:
             archive.writestr("checkpoint.safetensors", checkpoint)
     return file.getvalue()
+
+
+def _for_json(value: Any) -> Any:
+    """JSON has no NaN and no infinity; `float` reads them from their names."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def import_run(store: Store, content: bytes) -> StoredRun:

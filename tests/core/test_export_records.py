@@ -221,6 +221,16 @@ def test_the_report_of_a_race_without_classes_shows_no_accuracy(tmp_path: Path) 
     store.close()
 
 
+def test_the_report_of_a_run_that_diverged_does_not_blame_the_data(tmp_path: Path) -> None:
+    diverging = replace(TINY, network="lenet5-caffe", widths=(3, 4, 9), method="sgd", penalty="none")
+    train(tmp_path, replace(diverging, learning_rate=1e8, evaluate_every=1))
+    store = Store(tmp_path)
+    page = report_html(store, Histories(store), store.runs()).decode()
+    store.close()
+    assert "s outputs are not finite" in page
+    assert "a class has no samples" not in page
+
+
 def test_the_report_says_why_the_basic_msa_does_not_settle(tmp_path: Path) -> None:
     train(tmp_path, replace(DISCRETE, method="msa", threshold=0.0, penalty="none", iterations=3))
     store = Store(tmp_path)

@@ -30,6 +30,7 @@ configs = st.builds(
     rho=st.floats(1e-6, 1),
     learning_rate=st.none() | st.floats(1e-4, 1),
     keep=st.floats(0.01, 1),
+    omega=st.integers(0, 20),
     mu=st.floats(1.1, 10),
     rho_start=st.none() | st.floats(1e-6, 1),
     debias=st.floats(0, 0.4),
@@ -79,6 +80,13 @@ def test_every_configuration_suits_every_method(case: tuple[RunConfig, str]) -> 
 def test_what_they_have_in_common_makes_the_same_contestants(case: tuple[RunConfig, list[str]], sqh: bool) -> None:
     config, rivals = case
     assert_comes_back(contestants(config, sqh, (5,), rivals), sqh, (5,), rivals)
+
+
+def test_rivals_have_an_omega_of_their_own() -> None:
+    made = contestants(RunConfig(omega=9), False, (3, 7), ["bsqh-lagged"])
+    assert [config.omega for config in made] == [3, 7, 9]
+    assert in_common(made).omega == 9
+    assert in_common(made[:2]) == RunConfig()
 
 
 @given(configs)

@@ -12,6 +12,7 @@ import torch
 
 from bsqh_core import Dataset, EvaluationRecord, IterationRecord, Outcome, RunConfig, build_solver
 from bsqh_core.history import History
+from bsqh_core.metrics import evaluate
 from bsqh_core.networks import NETWORKS
 from bsqh_core.records import Ending
 from bsqh_core.session import Control, drive, failure, summary
@@ -150,6 +151,16 @@ def test_summary_tells_what_flips_if_weights_are_discrete(dataset: Dataset) -> N
     assert result["flips"] == sum(records[-1].flips_by_layer)
     assert result["gain"] == records[-1].gain
     assert history.column("flips").tolist() == [list(record.flips_by_layer) for record in records]
+
+
+def test_summary_of_a_run_that_diverged(dataset: Dataset) -> None:
+    solver = make(dataset, full_objective=True)
+    history = History(solver.controls.names, solver.controls.sizes)
+    solver.controls.flat.fill_(torch.nan)
+    for record in evaluate(solver):
+        history.add(record)
+    result = json.loads(json.dumps(summary(solver.config, solver.dataset.facts, "cpu", None, history), allow_nan=False))
+    assert (result["auc"], result["full_objective"]) == (None, None), "neither is one"
 
 
 def test_summary_of_a_run_that_never_began(dataset: Dataset) -> None:

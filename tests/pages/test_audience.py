@@ -79,8 +79,7 @@ def test_no_action_happens_without_the_token(monkeypatch) -> None:
         partial(actions.empty_bin),
         partial(actions.take_in, content),
         partial(actions.resume, [stopped.uid]),
-        partial(actions.start, SHORT),
-        partial(actions.start_once, replace(SHORT, seed=1)),
+        partial(actions.start, replace(SHORT, seed=1)),
         partial(actions.start_race, contestants(SHORT, True, (3,)), 1),
         partial(actions.ask, [going.uid], "stop"),
     ]

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.service import history_of, store, worker
 from bsqh_core.race import contestants
 from bsqh_core.records import State
+from bsqh_core.titles import plain
 from helpers import DISCRETE, wait_until
 from pages.helpers_pages import ENDLESS, SHORT, button, charts, ended, labels, open_page, text
 
@@ -71,6 +73,35 @@ def test_rivals_of_every_kind_run_beside_bsqh() -> None:
     assert app.query_params["rivals"] == "sr2,prox-adam,pruning"
     again = open_page("race", **{key: app.query_params[key] for key in ("race", "rivals")})
     assert again.multiselect(key="race_rivals").value == ["sr2", "prox-adam", "pruning"]
+
+
+def test_rivals_that_average_have_an_omega_of_their_own() -> None:
+    app = open_page("race", omegas="3", sqh="no", rivals="sr2")
+    assert "config_omega" not in {item.key for item in app.number_input}
+    app.multiselect(key="race_rivals").set_value(["bsqh-lagged"]).run()
+    for name in ("train_samples", "iterations", "evaluate_every"):
+        app.number_input(key=f"config_{name}").set_value(getattr(SHORT, name))
+    app.text_input(key="config_widths").set_value("3, 4, 10, 8")
+    app.number_input(key="config_omega").set_value(9)
+    button(app, "Start the race").click()
+    app.run()
+    (name,) = store().races(5)
+    assert [run.config.omega for run in store().race(finished(name))] == [3, 9]
+    app.run()
+    asked = {key: app.query_params[key] for key in ("omegas", "sqh", "rivals", "omega")}
+    again = open_page("race", **asked)
+    assert again.text_input(key="race_omegas").value == "3"
+    assert again.number_input(key="config_omega").value == 9
+
+
+def test_a_second_click_starts_no_second_race() -> None:
+    config = replace(ENDLESS, seed=3)
+    three = contestants(config, True, (3, 5))
+    first = actions.start_race(three, 2)
+    assert actions.start_race(three, 2) == first
+    others = [actions.start_race(three, 1), actions.start_race(three[:2], 1)]
+    assert len({first, *others}) == 3
+    assert len(store().races(9)) == 3
 
 
 @pytest.mark.parametrize(("omegas", "says"), [("3, x", "whole numbers"), ("", "two to 6"), ("3, 3", "each ω once")])
@@ -155,6 +186,8 @@ def test_an_address_elsewhere_prefills_the_race() -> None:
     assert not app.toggle(key="race_sqh").value
     assert app.number_input(key="race_seeds").value == 4
     assert app.number_input(key="config_rho").value == 0.002
+    app = open_page("race", race="![a](//b.c)")
+    assert plain(repr("![a](//b.c)")) in app.info[0].value, "an address cannot bring a picture"
     app = open_page("race", omegas="x" * 9999, seeds="-1", sqh="<b>")
     assert app.number_input(key="race_seeds").value == 1
 
@@ -166,6 +199,13 @@ def test_any_stored_runs_are_compared() -> None:
     assert "2 seeds" in text(app) or "2 of the 2" in text(app)
     assert any("ρ · weight" in table.value.index for table in app.table)
     assert len(charts(app)) == 6
+
+
+def test_where_there_is_no_verdict_and_will_be_none_that_is_said() -> None:
+    runs = [ended(replace(SHORT, method="sgd", penalty="none", batch_size=20, seed=seed)) for seed in (0, 1)]
+    runs += [ended(replace(SHORT, batch_size=20))]
+    app = open_page("compare", runs=",".join(run.uid for run in runs))
+    assert "No verdict: fewer than two contestants have a value of J" in text(app)
 
 
 def test_compare_without_runs_says_what_to_do() -> None:

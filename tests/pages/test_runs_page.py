@@ -33,10 +33,15 @@ def test_search_and_filters() -> None:
     assert numbers(app) == [2]
     app.toggle(key="runs_starred").set_value(False)
     app.multiselect(key="runs_filters").set_value(["rho", "method"]).run()
-    app.multiselect(key="runs_filter_rho").set_value([0.01]).run()
+    app.multiselect(key="runs_filter_rho").set_value(["0.01"]).run()
     assert numbers(app) == [4, 3]
     app.multiselect(key="runs_filter_method").set_value(["sqh"]).run()
     assert numbers(app) == [3]
+    app = open_page("runs")
+    app.multiselect(key="runs_filters").set_value(["omega"]).run()
+    assert app.multiselect(key="runs_filter_omega").options == ["5", "–"]
+    app.multiselect(key="runs_filter_omega").set_value(["5"]).run()
+    assert numbers(app) == [4, 2], "SQH has the usual ω, too, but does not read it"
 
 
 def test_delete_and_undo(monkeypatch) -> None:

@@ -148,6 +148,8 @@ def test_another_page_and_back() -> None:
     ("formula", "sentence"),
     [
         ("exp(1000*y)", "is not a finite number at y = "),
+        ("1e300", "Its values go beyond 1e+15"),
+        ("1e300*(t-1)", "Its values go beyond 1e+15"),
         ("y +", "The formula cannot be read"),
         ("", "The formula is empty"),
         ("y1*z1", "“y1” is unknown; use y, z and t"),
@@ -178,6 +180,10 @@ def test_numbers_that_cannot_be() -> None:
     width = app.number_input(key=key_of("M"))
     width.set_value(None).run()
     assert "Width M is empty" in text(app)
+    width.set_value(-5).run()
+    app.segmented_control(key=key_of("dim")).set_value(2).run()
+    app.segmented_control(key=key_of("dim")).set_value(1).run()
+    assert "from 1 to 400" in text(app)
     width.set_value(500).run()
     assert "from 1 to 400" in text(app)
     width.set_value(33).run()

@@ -16,6 +16,7 @@ from bsqh_core.dashboard.upload import keep_upload
 from bsqh_core.errors import DataError
 from bsqh_core.presets import PRESETS
 from bsqh_core.records import State
+from bsqh_core.store import Store, StoreError
 from helpers import npz_bytes, wait_until
 from pages.helpers_pages import (
     APP,
@@ -130,6 +131,24 @@ def test_pause_resume_stop_from_the_page() -> None:
     app.run()
     assert "as asked" in text(app)
     assert "Pause" not in {item.label for item in app.button}
+
+
+def test_a_second_click_starts_no_second_run() -> None:
+    app = open_page()
+    set_fields(app, ENDLESS)
+    for _ in range(2):
+        button(app, "Start training").click()
+        app.run()
+    (run,) = store().runs()
+    assert app.query_params["run"] == run.uid
+
+
+def test_a_store_that_goes_away_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise StoreError("The folder is gone: mount its disk again.")
+
+    monkeypatch.setattr(Store, "recent", gone)
+    assert "The folder is gone: mount its disk again." in text(open_page())
 
 
 def test_a_second_visitor_finds_the_run_that_trains() -> None:

@@ -118,10 +118,12 @@ def test_numbers_that_are_none_arrive(store: Store, tmp_path: Path) -> None:
     records[0] = replace(records[0], trials=trials)
     records[-1] = replace(records[-1], auc=float("nan"), loss=float("inf"), full_objective=None)
     run = write_run(store, records)
-    other = Store(tmp_path / "other")
-    arrived = import_run(other, export_run(store, run.uid))
+    other, bundle = Store(tmp_path / "other"), export_run(store, run.uid)
+    arrived = import_run(other, bundle)
     assert stored(other, arrived.uid) == stored(store, run.uid)
     other.close()
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        json.loads(archive.read("run.json"), parse_constant=pytest.fail)  # NaN and Infinity are no JSON
 
 
 def test_discrete_weights_arrive_with_flips_and_histograms(store: Store, tmp_path: Path) -> None:
