@@ -51,9 +51,13 @@ def insert_data(
 
 
 def insert_machine(connection: sqlite3.Connection, number: int, machine: str | None, versions: Versions | None) -> None:
-    """Note where and with what a run is computed; after a resumption, where it goes on."""
-    values = (machine, versions and json.dumps(asdict(versions)), number)
-    connection.execute("UPDATE runs SET machine = ?, versions = ? WHERE number = ?", values)
+    """Note where and with what a run is computed; after a resumption elsewhere, also where it goes on."""
+    values = {"machine": machine, "versions": versions and json.dumps(asdict(versions)), "number": number}
+    connection.execute(
+        "UPDATE runs SET versions = :versions, machine = CASE WHEN instr(machine, :machine) THEN machine "
+        "ELSE coalesce(machine || ', then ', '') || :machine END WHERE number = :number",
+        values,
+    )
 
 
 def insert_rows(

@@ -39,8 +39,8 @@ class StoredRun:
     host, device : str
         Where it trains or trained.
     machine, versions : str | None, Versions | None
-        That device by name, and what it computed with, when it last began or was resumed; None if it never began, or
-        was made before the store noted that.
+        That device by name, in order all of them if it was resumed elsewhere, and what it computed with when it last
+        began or was resumed; None if it never began, or was made before the store noted that.
     created : float
         When it was submitted, in seconds since 1970.
     wanted : str
