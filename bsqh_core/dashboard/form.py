@@ -208,7 +208,7 @@ def _settings(unfolded: bool, methods: Sequence[str] | None) -> tuple[dict[str, 
         _batch(values)
     read = {(method, name) for method in methods or [values.get("method", "bsqh")] for name in METHODS[method].settings}
     if methods is not None:
-        read -= {("bsqh", "omega")}
+        read -= {("bsqh", "omega")}  # several, which a field of the race names
     unread = {*OWN_SETTINGS} - {name for _, name in read}
     unread |= {"bound_a", "bound_b"} if values["network"] != "selection" else set()
     with st.expander("Advanced", icon=":material/build:"):
