@@ -216,7 +216,7 @@ def test_a_checkpoint_continues_the_trajectory_bit_for_bit(
 
 @pytest.mark.parametrize("method", sorted({*VARIANTS} - {*SELECTION} - {"binary-connect-stochastic"}))
 def test_running_averages_move_once_an_iteration(method: str, dataset: Dataset) -> None:
-    """As in one sweep at the weights of the first pass; stochastic BinaryConnect, with a pass for it, is in its file."""
+    """As in one sweep at the weights of the first pass; stochastic BinaryConnect has a pass for it: see its tests."""
     settings = {"network": "modified-lenet", "batch_size": "full"}
     solver = build_solver(config_of(method, iterations=1, **settings), dataset)
     plain = build_solver(config_of(method, iterations=1, **settings), dataset)
