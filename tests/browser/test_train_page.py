@@ -126,6 +126,10 @@ def test_zoom_survives_the_refreshes_of_the_real_page(serve, open_page) -> None:
 def test_a_second_start_queues_and_is_shown(serve, open_page) -> None:
     page = open_page(f"{serve(APP)}{LONG}")
     start(page)
+    page.get_by_text("Settings", exact=True).click()
+    iterations = page.get_by_role("spinbutton", name="Iterations", exact=True)
+    iterations.fill("99999")
+    iterations.press("Enter")
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Waiting for 1 other run").wait_for()
     page.get_by_role("button", name="Stop").click()
