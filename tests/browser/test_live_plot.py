@@ -288,7 +288,7 @@ def test_leaves_nothing_behind(chart) -> None:
     toggle = chart.get_by_text("second chart")
     toggle.click()
     chart.get_by_text("Waiting for the first iteration").wait_for()
-    chart.evaluate("window.second = document.querySelectorAll('.bsqh-live-plot')[1]")
+    chart.evaluate("window.second = [...document.querySelectorAll('.bsqh-live-plot')].at(-1)")
     toggle.click()
     wait_in_page(chart, "!window.second._fullLayout && !window.second.isConnected")
     refresh(chart)
