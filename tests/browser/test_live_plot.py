@@ -310,16 +310,13 @@ def test_a_refresh_brings_what_is_new(tmp_path, serve, open_chart, received, mea
     assert each < in_all < whole / 10
 
 
-def forget(page) -> None:
-    """Lose the figures that others build on; one that is on its way, and builds on none, makes up for it at once."""
-    page.evaluate("window.bsqhFigures.clear()")
-
-
 def test_a_lost_base_recovers(chart, received, sent) -> None:
     for _ in range(2):
         refresh(chart, 2)  # figures build on others again
         asked = len(having(sent, b"lost"))
-        wait_for(chart, lambda asked=asked: forget(chart) or len(having(sent, b"lost")) > asked)
+        # Again and again: a figure on its way that builds on no other makes up for the loss.
+        lose = "window.bsqhFigures.clear()"
+        wait_for(chart, lambda asked=asked, lose=lose: chart.evaluate(lose) or len(having(sent, b"lost")) > asked)
         wait_in_page(chart, RIGHT)
     whole = len(having(received, WHOLE))
     refresh(chart)
