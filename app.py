@@ -10,10 +10,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import streamlit as st
 
 from bsqh_core.dashboard.audience import audience_bar
+from bsqh_core.dashboard.fragments import user_errors_shown
 from bsqh_core.dashboard.live_plot import ensure_plotly_script
 from bsqh_core.dashboard.navigation import router
 from bsqh_core.dashboard.service import store
-from bsqh_core.errors import UserError
 
 FOLDER = Path(__file__).parent
 
@@ -34,9 +34,7 @@ page = router(
     ],
 )
 audience_bar()
-try:
+with user_errors_shown():
     ensure_plotly_script(FOLDER / "static")
     store()
     page.run()
-except UserError as error:
-    st.error(str(error), icon=":material/database_off:")

@@ -15,6 +15,7 @@ from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.continuum import continuum_view
 from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.form import LABELS
+from bsqh_core.dashboard.fragments import refreshing
 from bsqh_core.dashboard.live import axis_switches, total_seconds, x_end_of
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.pace import refresh_interval
@@ -36,7 +37,7 @@ _TITLES: dict[Quantity, str] = {
 def comparison_view(uids: list[str]) -> None:
     """Show stored runs side by side, and keep showing them while they go on."""
     interval = refresh_interval(store().chosen(uids))
-    st.fragment(_comparison_view, run_every=interval)(uids, interval)
+    refreshing(_comparison_view, interval)(uids, interval)
 
 
 def _comparison_view(uids: list[str], interval: float | None) -> None:

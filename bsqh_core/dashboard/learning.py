@@ -10,6 +10,7 @@ import streamlit as st
 from bsqh_core.config import RunConfig
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.address import show_address
+from bsqh_core.dashboard.fragments import refreshing
 from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.race import race_panel
 from bsqh_core.dashboard.service import store
@@ -154,7 +155,7 @@ def named_or_latest() -> list[StoredRun]:
 def learning_view(name: str) -> None:
     """Show a race, and keep showing it while it goes on."""
     interval = refresh_interval(store().race(name))
-    st.fragment(_learning_view, run_every=interval)(name, interval)
+    refreshing(_learning_view, interval)(name, interval)
 
 
 def _learning_view(name: str, interval: float | None) -> None:

@@ -15,6 +15,7 @@ from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.audience import is_host
 from bsqh_core.dashboard.continuum import continuum_view
 from bsqh_core.dashboard.export_panel import export_button
+from bsqh_core.dashboard.fragments import refreshing
 from bsqh_core.dashboard.live_plot import live_plot
 from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.press import press_button
@@ -48,7 +49,7 @@ _X_TITLES: dict[XAxis, str] = {
 def run_view(uid: str) -> None:
     """Show a run, and keep showing it while it goes on."""
     interval = refresh_interval([store().run(uid)])
-    st.fragment(_run_view, run_every=interval)(uid, interval)
+    refreshing(_run_view, interval)(uid, interval)
 
 
 def _run_view(uid: str, interval: float | None) -> None:

@@ -13,6 +13,7 @@ from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.comparison import comparison
 from bsqh_core.dashboard.export_panel import export_button
 from bsqh_core.dashboard.form import run_form, whole_numbers
+from bsqh_core.dashboard.fragments import refreshing
 from bsqh_core.dashboard.live import run_buttons
 from bsqh_core.dashboard.pace import refresh_interval
 from bsqh_core.dashboard.service import store
@@ -130,7 +131,7 @@ def race_view(name: str | None) -> None:
     """Show a race, and keep showing it while it goes on."""
     assert name is not None
     interval = refresh_interval(store().race(name))
-    st.fragment(_race_view, run_every=interval)(name, interval)
+    refreshing(_race_view, interval)(name, interval)
 
 
 def _race_view(name: str, interval: float | None) -> None:

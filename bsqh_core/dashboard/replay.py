@@ -10,6 +10,7 @@ import streamlit as st
 from bsqh_core.dashboard.address import show_address
 from bsqh_core.dashboard.choice import names_of
 from bsqh_core.dashboard.comparison import comparison
+from bsqh_core.dashboard.fragments import refreshing
 from bsqh_core.dashboard.live import charts, tiles
 from bsqh_core.dashboard.pace import shared_interval
 from bsqh_core.dashboard.press import press_button
@@ -34,7 +35,7 @@ def replay(runs: Sequence[StoredRun]) -> None:
         return
     playing = bool(st.session_state.get(_PLAYING))
     tick = max(_TICK_SECONDS, shared_interval())
-    st.fragment(_replay, run_every=tick if playing else None)([run.uid for run in runs], last)
+    refreshing(_replay, tick if playing else None)([run.uid for run in runs], last)
 
 
 def _replay(uids: list[str], last: int) -> None:

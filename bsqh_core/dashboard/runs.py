@@ -6,6 +6,7 @@ import streamlit as st
 
 from bsqh_core.dashboard import actions
 from bsqh_core.dashboard.audience import is_host
+from bsqh_core.dashboard.fragments import refreshing
 from bsqh_core.dashboard.pace import shared_interval
 from bsqh_core.dashboard.service import store
 from bsqh_core.errors import UserError
@@ -48,7 +49,7 @@ def show(run: StoredRun) -> None:
 def follow_changes() -> None:
     """Draw the page again whenever a run is added, begins or ends, in whichever session or process."""
     interval = max(_REFRESH_SECONDS, shared_interval())
-    st.fragment(_rerun_if_changed, run_every=interval)(store().pulse(), interval)
+    refreshing(_rerun_if_changed, interval)(store().pulse(), interval)
 
 
 def _rerun_if_changed(seen: tuple[object, ...], interval: float) -> None:

@@ -143,12 +143,16 @@ def test_a_second_click_starts_no_second_run() -> None:
     assert app.query_params["run"] == run.uid
 
 
-def test_a_store_that_goes_away_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("read_by", ["recent", "chosen"], ids=["page", "fragment"])
+def test_a_store_that_goes_away_says_what_to_do(monkeypatch: pytest.MonkeyPatch, read_by: str) -> None:
     def gone(*_: object) -> None:
         raise StoreError("The folder is gone: mount its disk again.")
 
-    monkeypatch.setattr(Store, "recent", gone)
-    assert "The folder is gone: mount its disk again." in text(open_page())
+    app = open_page(run=ended(SHORT).uid)
+    monkeypatch.setattr(Store, read_by, gone)
+    app.run()
+    assert "The folder is gone: mount its disk again." in text(app)
+    assert not app.exception
 
 
 def test_a_second_visitor_finds_the_run_that_trains() -> None:
