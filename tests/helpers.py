@@ -80,6 +80,11 @@ def wait_in_page(page: Any, condition: str) -> None:
     page.wait_for_function(f"() => {{ try {{ return {condition}; }} catch {{ return false; }} }}")
 
 
+def app_button(page: Any, name: str, **more: Any) -> Any:
+    """A button of the app by its name; while a script runs, Streamlit's header may have a "Stop", too."""
+    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=name, **more)
+
+
 def npz_bytes(**changes: np.ndarray) -> bytes:
     """A small file in MedMNIST's form: forty grey images of four classes, the test images the same."""
     images = np.random.default_rng(0).integers(0, 255, (40, 28, 28), dtype=np.uint8)

@@ -17,6 +17,8 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests need `pip install playwright`")
 
+sync_api.expect.set_options(timeout=45_000)
+
 REPOSITORY = Path(__file__).parents[2]
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # The last three keep the browser from calling home, which a machine without network waits for.

@@ -8,7 +8,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.visitor import Visitor
 from bsqh_core.store import Store
-from helpers import wait_until
+from helpers import app_button, wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
 TOKEN = "open sesame"
@@ -34,7 +34,7 @@ def test_the_audience_changes_nothing(serve, open_page, tmp_path: Path) -> None:
     guest.get_by_text(f"Run {run.number}:").first.wait_for()
     wait_until(lambda: guest.locator(".main-svg").count() > 0, "the charts")
     for name in ("Start training", "Pause", "Stop", "Resume"):
-        assert guest.get_by_role("button", name=name, exact=True).count() == 0
+        assert app_button(guest, name, exact=True).count() == 0
 
     watching = Visitor(f"{base}/train?run={run.uid}", keep=True)
     wait_until(lambda: watching.refreshes > 1, "a refresh of a visitor without a browser")
@@ -56,7 +56,7 @@ def test_the_audience_changes_nothing(serve, open_page, tmp_path: Path) -> None:
     assert (store.run(run.uid).wanted, len(store.runs())) == ("run", 1)
     watching.close()
 
-    host.get_by_role("button", name="Stop").click()
+    app_button(host, "Stop").click()
     host.get_by_text("as asked").wait_for()
     guest.get_by_text("as asked").wait_for()
     store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 APP = """
 from functools import partial
@@ -46,10 +47,10 @@ def check(page, name: str, address: str, *, menu: str, word: str = "") -> None:
     current.wait_for()
     page.wait_for_timeout(300)  # a dialog "Page not found" would come a little later
     assert page.get_by_role("dialog").count() == 0
-    assert current.inner_text() == menu
+    expect(current).to_have_text(menu)
     assert page.locator("[data-testid=stSidebarNavLink]").all_inner_texts() == ["Train it", "Another"]
-    assert page.url.endswith(address), page.url
-    assert page.get_by_label("word").input_value() == word
+    page.wait_for_url(lambda url: url.endswith(address))
+    expect(page.get_by_label("word")).to_have_value(word)
 
 
 @pytest.mark.parametrize(

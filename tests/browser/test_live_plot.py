@@ -195,12 +195,13 @@ def test_zoom_survives(chart) -> None:
     drag_box(chart)
     wait_in_page(chart, f"{X_RANGE}[0] > {full[0] + 20}")
     zoomed = chart.evaluate(X_RANGE)
-    assert zoomed[1] < full[1]
+    assert zoomed[1] < chart.evaluate(ROWS)
     refresh(chart, 4)
     assert chart.evaluate(X_RANGE) == zoomed
     assert_never_blank(chart)
-    chart.locator(".bsqh-live-plot .nsewdrag").dblclick()
-    wait_in_page(chart, f"{X_RANGE}[1] >= {ROWS} - 60")  # back to all of the data, and growing with them
+    area = chart.locator(".bsqh-live-plot .nsewdrag")
+    # Back to all of the data, and growing with them; a busy page may take two clicks for single ones.
+    wait_for(chart, lambda: area.dblclick() or chart.evaluate(f"{X_RANGE}[1] >= {ROWS} - 60"))
 
 
 def test_picture_holds_still_during_a_drag(chart) -> None:
@@ -318,10 +319,11 @@ def test_a_lost_base_recovers(chart, received, sent) -> None:
         lose = "window.bsqhFigures.clear()"
         wait_for(chart, lambda asked=asked, lose=lose: chart.evaluate(lose) or len(having(sent, b"lost")) > asked)
         wait_in_page(chart, RIGHT)
+    refresh(chart)  # a figure that the next one follows at once is no base yet
     whole = len(having(received, WHOLE))
     refresh(chart)
     wait_in_page(chart, RIGHT)
-    assert len(having(received, WHOLE)) <= whole + 1  # back to differences
+    assert len(having(received, WHOLE)) == whole  # back to differences
     assert_never_blank(chart)
 
 

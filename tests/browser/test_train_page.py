@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import npz_bytes, wait_until
+from helpers import app_button, npz_bytes, wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -54,6 +54,7 @@ def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) ->
     assert seconds < 45, "on a quiet machine it takes less than two"
 
     page.locator(".main-svg").first.wait_for()
+    wait_until(lambda: metric(page, "J") != "–", "the first J")
     first, J = iterations(page), float(metric(page, "J"))
     wait_until(lambda: iterations(page) >= first + 10, "ten more iterations")
     wait_until(lambda: float(metric(page, "J")) < J, "J to fall")
@@ -75,7 +76,7 @@ def test_start_watch_reload_find_and_stop(serve, open_page, errors, measured) ->
     page.get_by_role("button", name="Resume").wait_for()
     page.get_by_role("button", name="Resume").click()
 
-    page.get_by_role("button", name="Stop").click()
+    app_button(page, "Stop").click()
     page.get_by_text("as asked").wait_for()
     other.get_by_text("as asked").wait_for()
     assert page.get_by_role("button", name="Pause").count() == 0
@@ -100,7 +101,7 @@ def test_a_press_on_a_busy_page_is_heard_once(serve, open_page) -> None:
         page.get_by_role("button", name=then).wait_for()
         page.wait_for_timeout(2500)  # for a second hearing to be seen
         assert shown in page.get_by_test_id("stProgress").inner_text()
-    page.get_by_role("button", name="Stop").evaluate(PRESS_LATE)
+    app_button(page, "Stop").evaluate(PRESS_LATE)
     page.get_by_text("as asked").wait_for()
 
 
@@ -132,7 +133,7 @@ def test_a_second_start_queues_and_is_shown(serve, open_page) -> None:
     iterations.press("Enter")
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Waiting for 1 other run").wait_for()
-    page.get_by_role("button", name="Stop").click()
+    app_button(page, "Stop").click()
     page.get_by_text("Stopped before it began").wait_for()
 
 

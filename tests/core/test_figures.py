@@ -411,9 +411,9 @@ def long_history() -> History:
 @pytest.mark.parametrize("kind", TIMED)
 def test_hundred_thousand_rows_are_drawn_at_once(kind: str, long_history: History) -> None:
     def seconds() -> float:
-        start = time.perf_counter()
+        start = time.thread_time()
         draw(kind, long_history, "relative")
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     assert min(seconds() for _ in range(5)) < 0.1  # some 5 to 10 ms on an idle core
     assert len(json.dumps(draw(kind, long_history))) < 120_000

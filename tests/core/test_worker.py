@@ -30,7 +30,7 @@ from helpers import (
     working,
 )
 
-ENDLESS = replace(TINY, iterations=10**6)
+ENDLESS = replace(TINY, iterations=10**6, batch_size=20)  # in full batch it converges in seconds
 CONTESTANTS = [
     replace(TINY, iterations=20, batch_size=20),
     replace(TINY, iterations=20, batch_size=20, method="sqh", mu=2.0),
@@ -93,7 +93,7 @@ class TestWorker:
         resumed, first, second = (worker.submit(ENDLESS) for _ in range(3))
         worker.want([resumed.uid], "stop")
         wait_until_ended(worker.store, resumed.uid)
-        assert worker.waiting_for(resumed) is None
+        wait_until(lambda: worker.waiting_for(resumed) is None)
         race = worker.store.race(worker.race([ENDLESS, ENDLESS]))
         worker.resume([resumed.uid])
         assert [worker.waiting_for(run) for run in (first, second, *race, resumed)] == [0, 1, 2, 2, 3]

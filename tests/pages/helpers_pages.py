@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -15,8 +16,8 @@ from bsqh_core.store import StoredRun
 from helpers import wait_until
 
 APP = Path(__file__).parents[2] / "app.py"
-ENDLESS = RunConfig(train_samples=100, widths=(3, 4, 10, 8), iterations=10**6, device="cpu")
 SHORT = RunConfig(train_samples=100, widths=(3, 4, 10, 8), iterations=12, evaluate_every=4, device="cpu")
+ENDLESS = replace(SHORT, iterations=10**6, evaluate_every=20, batch_size=20)  # in full batch it converges in seconds
 
 
 def started(config: RunConfig) -> StoredRun:

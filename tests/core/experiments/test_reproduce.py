@@ -153,7 +153,7 @@ def test_the_command_is_cut_off_and_goes_on(tmp_path: Path, folder: Path, end: s
     rows = (SMALL.rows[0], Row("long", "long", replace(CONFIG, iterations=80)))
     experiment = replace(SMALL, rows=rows, quantities=())
     child = Child(COMMAND, experiment=experiment, store=str(tmp_path / "store"), results=str(folder))
-    child.wait_to_hear(12)
+    child.wait_to_hear(24)  # a second after iteration 10, whose resume state is written by then
     os.kill(child.pid, end)
     heard = child.join()
     assert (("exit", 1) in heard) == (end == signal.SIGINT), "something is missing"

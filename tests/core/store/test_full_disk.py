@@ -63,7 +63,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple]]
 
 def progress(worker: Worker) -> dict[int, int]:
     """Iterations of each run that wait to be written."""
-    with worker.recorder._lock:
+    with worker.recorder._pen, worker.recorder._lock:  # between two attempts to write
         return {number: len(batch.iterations) for number, batch in worker.recorder._waiting.items()}
 
 
@@ -120,7 +120,7 @@ from bsqh_core.worker import Worker
 from helpers import slow_down, wait_until
 
 worker = Worker(Store(folder))
-slow_down(worker)
+slow_down(worker, 0.1)
 say(worker.submit(config).uid)
 wait_until(lambda: worker.recorder.problem)
 say("full")
@@ -206,7 +206,7 @@ def test_no_room_by_page_count(tmp_path: Path, unbroken) -> None:
 
 def test_closing_on_a_full_disk_ends_in_good_order(disk: SmallDisk, unbroken) -> None:
     worker = Worker(Store(disk.folder))
-    slow_down(worker)
+    slow_down(worker, 0.1)
     run = worker.submit(CONFIG)
     wait_until(lambda: worker.store.run(run.uid).latest.iterations > 10)
     disk.fill()

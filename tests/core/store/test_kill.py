@@ -30,7 +30,7 @@ import bsqh_core.worker as module
 from bsqh_core import IterationRecord
 from bsqh_core.store import Store
 
-module.CHECKPOINT_SECONDS, module.CHECKPOINT_SHARE = 0.3, 1
+module.CHECKPOINT_SECONDS, module.CHECKPOINT_SHARE = 0.3, 10
 Store(folder).close()
 worker = module.Worker(Store(folder))
 add, save = worker.recorder.add, module.save_checkpoint
