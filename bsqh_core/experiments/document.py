@@ -132,10 +132,10 @@ def _notes(results: Results, experiment: Experiment) -> list[str]:
     for row in results.rows:
         for run in row.runs:
             groups.setdefault(_made_with(run), []).append((row, run))
+    measured = sum(bool(row.runs) for row in results.rows)
     for made_with, members in groups.items():
-        notes.append(
-            f"{_runs_in_words(members, whole=len(groups) == 1)} on {made_with}, {_when_and_how_long(members)}."
-        )
+        which = _count(members) if len(groups) == 1 else _rows_and_seeds(members, measured)
+        notes.append(f"{which} on {made_with}, {_when_and_how_long(members)}.")
     for row in results.rows:
         for run in row.runs:
             if run.outcome is not Outcome.FINISHED:
@@ -150,14 +150,19 @@ def _made_with(run: RunResult) -> str:
     return f"{data}; {run.device}, {versions}"
 
 
-def _runs_in_words(members: Sequence[tuple[RowResults, RunResult]], whole: bool) -> str:
-    """How many runs or, if they are not all, which."""
-    if whole:
-        return f"{len(members)} run{'s' * (len(members) > 1)}"
+def _count(members: Sequence[object]) -> str:
+    return f"{len(members)} run{'s' * (len(members) > 1)}"
+
+
+def _rows_and_seeds(members: Sequence[tuple[RowResults, RunResult]], measured: int) -> str:
+    """Which runs: of `measured` rows, all with the same seeds, or each with its own."""
     seeds: dict[str, list[str]] = {}
     for row, run in members:
         seeds.setdefault(row.title, []).append(str(run.seed))
-    return "; ".join(f"{title}, seed{'s' * (len(of) > 1)} {', '.join(of)}" for title, of in seeds.items())
+    said = {title: f"seed{'s' * (len(of) > 1)} {', '.join(of)}" for title, of in seeds.items()}
+    if len(said) == measured > 1 and len({*said.values()}) == 1:
+        return f"{_count(members)}, {next(iter(said.values()))} of each row,"
+    return "; ".join(f"{title}, {which}" for title, which in said.items())
 
 
 def _when_and_how_long(members: Sequence[tuple[RowResults, RunResult]]) -> str:

@@ -69,6 +69,15 @@ def test_runs_of_several_machines_and_odd_ends_are_told(folder: Path) -> None:
     ]
 
 
+def test_rows_made_alike_are_not_named_one_by_one(folder: Path) -> None:
+    for row in ("mini", "full"):
+        results = add_run(SMALL, row, make_result(seed=0), folder)
+        results = add_run(SMALL, row, make_result(seed=1, device="cuda"), folder)
+    *_, first, second, _ = section(results, SMALL).splitlines()
+    assert first.startswith("* 2 runs, seed 0 of each row, on Digits; cpu: A")
+    assert second.startswith("* 2 runs, seed 1 of each row, on Digits; cuda")
+
+
 def test_one_row_is_a_column_and_the_greatest_value_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published = {"accuracy": Published(89.88, 0.35, 90.34)}
     alone = replace(SMALL, name="alone", rows=(Row("mini", "batch 20", CONFIG, published),))
