@@ -175,13 +175,13 @@ def refresh(page, times: int = 3) -> None:
     wait_in_page(page, f"{POINTS} >= Math.min({ROWS} - 50, 700)")
 
 
-def drag_box(page) -> None:
+def drag(page) -> None:
+    """Draw a box to zoom to, and hold the button."""
     area = page.locator(".bsqh-live-plot .nsewdrag").bounding_box()
     y = area["y"] + area["height"] / 2
     page.mouse.move(area["x"] + 0.3 * area["width"], y)
     page.mouse.down()
     page.mouse.move(area["x"] + 0.6 * area["width"], y, steps=4)
-    page.mouse.up()
 
 
 def assert_never_blank(page) -> None:
@@ -192,7 +192,8 @@ def assert_never_blank(page) -> None:
 
 def test_zoom_survives(chart) -> None:
     full = chart.evaluate(X_RANGE)
-    drag_box(chart)
+    drag(chart)
+    chart.mouse.up()
     wait_in_page(chart, f"{X_RANGE}[0] > {full[0] + 20}")
     zoomed = chart.evaluate(X_RANGE)
     assert zoomed[1] < chart.evaluate(ROWS)
@@ -205,12 +206,8 @@ def test_zoom_survives(chart) -> None:
 
 
 def test_picture_holds_still_during_a_drag(chart) -> None:
-    area = chart.locator(".bsqh-live-plot .nsewdrag").bounding_box()
-    y = area["y"] + area["height"] / 2
     full = chart.evaluate(X_RANGE)
-    chart.mouse.move(area["x"] + 0.3 * area["width"], y)
-    chart.mouse.down()
-    chart.mouse.move(area["x"] + 0.6 * area["width"], y, steps=4)
+    drag(chart)
     drawn, rows = chart.evaluate(POINTS), rows_of(chart)
     wait_in_page(chart, f"{ROWS} >= {rows + 100}")
     assert chart.evaluate(POINTS) == drawn
